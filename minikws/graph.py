@@ -74,12 +74,14 @@ class Graph:
 
     metadata : buffer name -> bytes ("minikws", "min_runtime_version", "TFLITE_METADATA" …).
     signature : {"inputs": {name: tensor index}, "outputs": {…}} of `serving_default`, or None.
+    files : name -> bytes of the files zipped behind the model ("labels.txt" …).
     """
 
     subgraphs: tuple[Subgraph, ...]
     description: str = ""
     metadata: Mapping[str, bytes] = field(default_factory=lambda: _NOTHING)
     signature: Mapping[str, Mapping[str, int]] | None = None
+    files: Mapping[str, bytes] = field(default_factory=lambda: _NOTHING)
 
     @property
     def main(self) -> Subgraph:

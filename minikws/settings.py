@@ -153,7 +153,10 @@ class MicroSettings(ClipSettings):
             self.variant in MICRO_VARIANTS,
             f"unknown micro variant {self.variant!r}; {nearest(str(self.variant), MICRO_VARIANTS)}",
         )
-        _require(1 <= self.n_mels <= 1000, f"n_mels={self.n_mels} is not 1 to 1000; 40 is usual")
+        _require(
+            isinstance(self.n_mels, int) and 1 <= self.n_mels <= 1000,
+            f"n_mels={self.n_mels} is not a whole number from 1 to 1000; 40 is usual",
+        )
         nyquist = self.sample_rate_hz / 2
         _require(
             0 <= self.lower_hz < self.upper_hz <= nyquist,
@@ -173,11 +176,39 @@ class MicroSettings(ClipSettings):
                 isinstance(value, int) and low <= value <= high,
                 f"{name}={value} is not a whole number from {low} to {high}; see MicroSettings",
             )
+        for name, high in (("pcan_strength", 10), ("pcan_offset", 1e9)):
+            value = getattr(self, name)
+            _require(
+                0 <= value <= high,
+                f"{name}={value:g} is not between 0 and {high:g}; see MicroSettings",
+            )
+        for name in ("enable_pcan", "enable_log"):
+            value = getattr(self, name)
+            _require(isinstance(value, bool), f"{name}={value!r} is not a yes or no; give a bool")
+        _require(
+            self.fft_size >= 4,
+            f"window_ms={self.window_ms:g} holds {self.window_samples} samples at "
+            f"{self.sample_rate_hz} Hz, the micro frontend needs 3; give milliseconds, such as 30",
+        )
+        if self.enable_pcan:
+            needs = {"smoothing_bits": self.correction_bits, "gain_bits": self.correction_bits + 12}
+            for name, low in needs.items():
+                value = getattr(self, name)
+                _require(
+                    value >= low,
+                    f"{name}={value} is below {low}, what PCAN needs with an FFT of "
+                    f"{self.fft_size}; raise it or switch PCAN off",
+                )
 
     @property
     def n_features(self) -> int:
         """Features F of one frame: the mel channels."""
         return self.n_mels
+
+    @property
+    def correction_bits(self) -> int:
+        """Left shift that makes up for the FFT's scaling: log2(fft_size) - 6."""
+        return self.fft_size.bit_length() - 1 - 6
 
 
 @dataclass(frozen=True, kw_only=True)

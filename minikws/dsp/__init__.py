@@ -1,1 +1,1 @@
-"""TODO"""
+"""Signal processing: pure functions on arrays, from samples to filterbank energies."""

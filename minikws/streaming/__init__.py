@@ -1,1 +1,1 @@
-"""TODO"""
+"""Words from a stream of scores."""

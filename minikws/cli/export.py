@@ -1,0 +1,150 @@
+"""minikws export: a trained run as a .tflite file for microcontrollers, C source beside it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minikws.cli.output import Output
+
+if TYPE_CHECKING:
+    from minikws.checkpoint import Checkpoint
+    from minikws.frontend import Frontend
+    from minikws.nn import Network
+
+HELP = "write a trained run as an int8 .tflite file"
+EXAMPLE = "minikws export runs/yes_no --out yes_no.tflite --c-array g_model"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add = parser.add_argument
+    add("run", nargs="?", metavar="RUN_OR_CHECKPOINT", help="what minikws train wrote")
+    add(
+        "--start-checkpoint",
+        metavar="RUN_OR_CHECKPOINT",
+        help="the same, as the tutorial spells it",
+    )
+    add("--out", "--output-file", metavar="FILE", help="default model.tflite in the run's folder")
+    add("--float", action="store_true", help="float32 instead of int8")
+    add("--c-array", metavar="NAME", help="also write C source and header with this array")
+    add("--data-dir", metavar="DIR", help="corpus for the accuracies; default: the run's own")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Convert, write, and say what quantisation changed."""
+    from minikws.errors import SettingsError
+    from minikws.files import write_file
+    from minikws.quant.convert import convert, to_float_graph
+    from minikws.tflite.c_source import c_source
+    from minikws.tflite.metadata import attach
+    from minikws.tflite.writer import write_model
+    from minikws.train import load_network, read_calibration
+
+    source = args.run or args.start_checkpoint
+    if not source:
+        raise SettingsError("nothing to export; name a run's folder or a checkpoint file")
+    found, frontend, network = load_network(source)
+    path = Path(args.out) if args.out else _default_file(Path(source))
+    if args.command == "freeze":
+        out.say("a .tflite file is written: there is no graph to freeze")
+    if args.float:
+        graph = to_float_graph(network)
+    else:
+        graph = convert(network, read_calibration(source), input_quantization=frontend.quantization)
+    accuracies = _test_accuracies(found, frontend, network, write_model(graph), args, out)
+    blob = write_model(attach(graph, _info(found, frontend, accuracies)))
+    write_file(path, blob)
+    written = [str(path)]
+    if args.c_array:
+        for ending, text in c_source(args.c_array, blob, made_from=path.name).items():
+            written.append(str(write_file(path.with_suffix(ending), text)))
+    out.result({"file": str(path), "bytes": len(blob), **accuracies, "written": written})
+    out.answer(f"wrote {', '.join(written)}: {len(blob)} bytes of flash")
+    if accuracies["count"]:
+        kind = "float32" if args.float else "int8"
+        out.answer(
+            f"test accuracy: float {100 * accuracies['float_accuracy']:.1f}%, {kind} file "
+            f"{100 * accuracies['int8_accuracy']:.1f}%; {accuracies['changed']} of "
+            f"{accuracies['count']} clips change their label"
+        )
+        if accuracies["float_accuracy"] - accuracies["int8_accuracy"] > 0.01:
+            out.warn("int8 costs more than 1 point; train longer or on more varied clips")
+    return 0
+
+
+def _default_file(source: Path) -> Path:
+    folder = source if source.is_dir() else source.parent.parent
+    return folder / "model.tflite"
+
+
+def _info(found: Checkpoint, frontend: Frontend, accuracies: dict[str, Any]) -> dict[str, Any]:
+    """Return the `minikws` metadata of the file."""
+    from minikws import __version__
+
+    config = found.config
+    settings = frontend.settings
+    return {
+        "version": __version__,
+        "labels": list(config.labels),
+        "frontend": settings.to_json(),
+        "sample_rate_hz": settings.sample_rate_hz,
+        "clip_ms": settings.clip_ms,
+        "training": {
+            "model": config.model,
+            "seed": config.train.seed,
+            "steps": found.step,
+            "corpus_digest": config.corpus_digest,
+            "silence_pct": config.corpus.silence_pct,
+            "unknown_pct": config.corpus.unknown_pct,
+            "validation_pct": config.corpus.validation_pct,
+            "testing_pct": config.corpus.testing_pct,
+            "accuracy": accuracies["int8_accuracy"],
+        },
+    }
+
+
+def _test_accuracies(
+    found: Checkpoint,
+    frontend: Frontend,
+    network: Network,
+    blob: bytes,
+    args: argparse.Namespace,
+    out: Output,
+) -> dict[str, Any]:
+    """Run network and file on the run's test partition; nulls where the corpus is absent."""
+    from minikws.data.corpus import Corpus
+    from minikws.data.evaluate import predict_labels
+    from minikws.errors import CorpusError
+    from minikws.pipeline import Model
+    from minikws.runtime import Interpreter
+
+    config, settings = found.config, frontend.settings
+    try:
+        corpus = Corpus(
+            Path(args.data_dir or config.data_dir),
+            config.corpus,
+            settings.sample_rate_hz,
+            settings.clip_samples,
+        )
+    except CorpusError as error:
+        if args.data_dir:
+            raise
+        out.say(f"no accuracies, the run's corpus is not there: {error}")
+        return {"float_accuracy": None, "int8_accuracy": None, "changed": None, "count": 0}
+    if corpus.digest != config.corpus_digest:
+        out.warn(f"{corpus.folder} has changed since the training; the accuracies are of today's")
+    clips = corpus.partitions["testing"]
+    model = Model(Interpreter(blob), frontend, config.labels)
+    true, by_float = predict_labels(
+        lambda samples: network.predict(frontend.extract(samples)), corpus, clips
+    )
+    _, by_file = predict_labels(model.outputs, corpus, clips)
+    n_clips = max(1, len(true))
+    return {
+        "float_accuracy": float((by_float == true).sum()) / n_clips,
+        "int8_accuracy": float((by_file == true).sum()) / n_clips,
+        "changed": int((by_float != by_file).sum()),
+        "count": len(true),
+    }

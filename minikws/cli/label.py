@@ -1,0 +1,75 @@
+"""minikws label: the words in clips, with their scores, as the tutorial prints them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minikws.cli.output import Output
+
+HELP = "say which word a clip holds"
+EXAMPLE = "minikws label yes_no.tflite clip.wav"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL", help="a .tflite file")
+    add("clips", nargs="*", metavar="CLIP", help="WAV files; a folder means its WAVs")
+    add("--labels", metavar="FILE_OR_LIST", help="for a model that holds none")
+    add("--frontend", "--preprocess", metavar="KIND", help="for a model that names none")
+    add("--top", "--how-many-labels", type=int, default=3, metavar="N", help="default 3")
+    add("--graph", metavar="FILE", help="the model, as the tutorial spells it")
+    add("--wav", "--wav-dir", metavar="CLIP", help="the clip or folder, as the tutorial spells it")
+    for name in ("--input-name", "--output-name"):
+        add(name, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Label each clip."""
+    from minikws.errors import SettingsError
+    from minikws.labels import read_labels
+    from minikws.pipeline import label_clips, load
+
+    words = [word for word in (args.model, *args.clips) if word]
+    if args.graph:
+        words.insert(0, args.graph)
+    if args.wav:
+        words.append(args.wav)
+    if len(words) < 2:
+        raise SettingsError("label needs a model and a clip; see minikws label --help")
+    for name in ("input_name", "output_name"):
+        if getattr(args, name):
+            out.say(f"--{name.replace('_', '-')} has no meaning here: the file names its tensors")
+    model = load(
+        words[0],
+        labels=read_labels(args.labels) if args.labels else None,
+        frontend=args.frontend,
+    )
+    clips = [path for word in words[1:] for path in wav_files(Path(word))]
+    records = label_clips(model, clips, out.say)
+    out.result({"model": words[0], "clips": records})
+    for record in records:
+        if len(records) > 1:
+            start = f" from {record['start_ms']} ms" if "start_ms" in record else ""
+            out.answer(f"\n{record['file']}{start}")
+        for score in record["scores"][: args.top]:
+            out.answer(f"{score['label']} (score = {score['score']:.5f})")
+    return 0
+
+
+def wav_files(path: Path) -> list[Path]:
+    """Return a file itself, or a folder's WAV files, sorted.
+
+    Raises
+    ------
+    AudioError : the folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() == ".wav")
+    if not found:
+        from minikws.errors import AudioError
+
+        raise AudioError(f"{path} holds no .wav file; name WAV files or a folder of them")
+    return found

@@ -1,0 +1,1 @@
+"""Compiled forms of the formulas in `nn.functional`, with the batch as the last axis in memory."""

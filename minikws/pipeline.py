@@ -1,0 +1,298 @@
+"""From a model file to words: frontend, interpreter and labels put together.
+
+Composition only: the numbers are made in `frontend` and `runtime`. Needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from minikws._typing import Array, Features, Float64, Samples
+from minikws.audio import read_clip
+from minikws.errors import ModelFileError, SettingsError, ShapeError, nearest
+from minikws.frontend import FRONTENDS, Frontend, make_frontend
+from minikws.runtime import Interpreter
+from minikws.tflite.metadata import info_of, labels_of
+from minikws.tflite.reader import read_model
+
+Scores = list[tuple[str, float]]
+
+
+def load(
+    path: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    frontend: str | None = None,
+) -> Model:
+    """Load a ``.tflite`` model with its labels and its frontend.
+
+    Parameters
+    ----------
+    path : the file. One that minikws wrote holds labels and frontend itself.
+    labels : in the order of the outputs, for a file without any.
+    frontend : a name of `FRONTENDS` at its defaults, for a file without any.
+
+    Raises
+    ------
+    ModelFileError : damaged, not a model, or without labels or frontend and none given.
+    SettingsError : another frontend than the file's, unknown, or a wrong number of labels.
+    """
+    path = Path(path)
+    graph = read_model(path)
+    info = info_of(graph) or {}
+    stored_labels = info.get("labels") or labels_of(path)
+    stored_frontend = info.get("frontend")
+    names = labels or stored_labels
+    if not names:
+        raise ModelFileError(
+            f"{path} names no labels; give them in the order of its outputs, "
+            "as --labels FILE_OR_COMMA_LIST"
+        )
+    if frontend and stored_frontend and frontend != stored_frontend["kind"]:
+        raise SettingsError(
+            f"{path} was trained on the {stored_frontend['kind']} frontend, not on {frontend}; "
+            "leave the frontend out, it comes from the file"
+        )
+    if not stored_frontend and not frontend:
+        raise ModelFileError(
+            f"{path} does not say which frontend it was trained with; "
+            f"give it, as --frontend {'|'.join(FRONTENDS)}"
+        )
+    if frontend and frontend not in FRONTENDS:
+        raise SettingsError(f"unknown frontend {frontend!r}; {nearest(frontend, FRONTENDS)}")
+    return Model(
+        Interpreter(graph),
+        make_frontend(stored_frontend or {"kind": frontend}),
+        names,
+        training=info.get("training") or {},
+    )
+
+
+class Model:
+    """A runnable file: samples in, words with scores out.
+
+    Parameters
+    ----------
+    interpreter : the loaded graph, one input (features) and one output (scores).
+    frontend : makes its features.
+    labels : in the order of its outputs.
+    training : what the file says of its training (seed, steps, corpus, accuracy).
+
+    Raises
+    ------
+    SettingsError : the number of labels is not the number of outputs.
+    ShapeError : the frontend's features do not fill the model's input.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        frontend: Frontend,
+        labels: Sequence[str],
+        training: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        if len(interpreter.inputs) != 1 or len(interpreter.outputs) != 1:
+            raise ModelFileError(
+                f"the model has {len(interpreter.inputs)} inputs and {len(interpreter.outputs)} "
+                "outputs, a keyword spotter has one of each; run it with minikws.Interpreter"
+            )
+        self.interpreter = interpreter
+        self.frontend = frontend
+        self.labels = tuple(labels)
+        self.training = dict(training)
+        self._input, self._output = interpreter.inputs[0], interpreter.outputs[0]
+        settings = frontend.settings
+        wanted = int(np.prod(self._input.shape))
+        if wanted != settings.n_frames * settings.n_features:
+            raise ShapeError(
+                f"the model's input {self._input.name} is {self._input.shape}, the "
+                f"{settings.kind} frontend makes ({settings.n_frames}, {settings.n_features}) "
+                f"features from {settings.clip_ms:g} ms; use the frontend it was trained with"
+            )
+        n_outputs = int(np.prod(self._output.shape))
+        if n_outputs != len(self.labels):
+            raise SettingsError(
+                f"the model has {n_outputs} outputs and {len(self.labels)} labels were given; "
+                "name one label an output, in their order"
+            )
+
+    def __repr__(self) -> str:
+        return f"Model({', '.join(self.labels)}; {self.frontend.settings.kind} frontend)"
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples a second of the sound the model was trained on."""
+        return self.frontend.settings.sample_rate_hz
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of one model input."""
+        return self.frontend.settings.clip_samples
+
+    def features(self, clip: str | Path | Samples) -> Features:
+        """Return the features (T, F) of a clip, in real units."""
+        return self.frontend.extract(self._samples(clip))
+
+    def outputs(self, clips: Samples) -> Array:
+        """Run samples (B, N) through frontend and graph; return the raw outputs (B, L).
+
+        A frontend with a fixed int8 form (`micro`) hands its integers over as they are, as the
+        firmware does; other features are quantised by the file's own scale.
+        """
+        if self._input.dtype == "int8" and self.frontend.quantization is not None:
+            features: Array = self.frontend.extract_int8(clips)
+        else:
+            features = self.frontend.extract(clips)
+        y = self.interpreter.invoke(features.reshape(len(clips), *self._input.shape[1:]))
+        return y.reshape(len(clips), -1)
+
+    def probabilities(self, outputs: Array) -> Float64:
+        """Return raw outputs as real numbers, by the file's scale and zero point."""
+        if not self._output.scale:
+            return outputs.astype(np.float64)
+        scale, zero_point = self._output.scale[0], self._output.zero_point[0]
+        return scale * (outputs.astype(np.float64) - zero_point)
+
+    def label(self, clip: str | Path | Samples) -> Scores:
+        """Return (label, score) pairs of a clip, the highest score first.
+
+        Parameters
+        ----------
+        clip : a WAV file, or samples (N,) int16 at `sample_rate_hz`. A shorter one is padded with
+            zeros.
+
+        Raises
+        ------
+        ShapeError : longer than the model's clip; `label_windows` takes any length.
+        """
+        samples = self._samples(clip)
+        if len(samples) > self.clip_samples:
+            raise ShapeError(
+                f"the clip has {len(samples)} samples, the model takes {self.clip_samples}; "
+                "call label_windows for a longer one"
+            )
+        return self.rank(self.outputs(self._windows(samples))[0])
+
+    def rank(self, output: Array) -> Scores:
+        """Return (label, score) pairs of one raw output (L,), the highest score first."""
+        scores = self.probabilities(output).tolist()
+        order = sorted(range(len(scores)), key=lambda i: -scores[i])
+        return [(self.labels[i], scores[i]) for i in order]
+
+    def label_windows(self, clip: str | Path | Samples) -> list[tuple[int, Scores]]:
+        """Return (start in ms, label's scores) for each stretch of the model's length.
+
+        The last stretch is padded with zeros; a rest below half a stretch is left out.
+        """
+        outputs = self.outputs(self._windows(self._samples(clip)))
+        clip_ms = 1000 * self.clip_samples / self.sample_rate_hz
+        return [(round(i * clip_ms), self.rank(row)) for i, row in enumerate(outputs)]
+
+    def stream(self, *, every_ms: float = 100.0) -> Stream:
+        """Return a stream: push samples as they come, get scores at a steady pace.
+
+        Raises
+        ------
+        SettingsError : `every_ms` is not a multiple of the frontend's hop.
+        """
+        return Stream(self, every_ms)
+
+    def _windows(self, samples: Samples) -> Samples:
+        """Cut samples (N,) into (B, clip_samples), B at least 1."""
+        n = self.clip_samples
+        n_windows = max(1, (len(samples) + n // 2) // n)
+        padded = np.zeros(n_windows * n, np.int16)
+        kept = samples[: len(padded)]
+        padded[: len(kept)] = kept
+        return padded.reshape(n_windows, n)
+
+    def _samples(self, clip: str | Path | Samples) -> Samples:
+        if isinstance(clip, (str, Path)):
+            return read_clip(clip, sample_rate_hz=self.sample_rate_hz)
+        samples = np.asarray(clip)
+        if samples.dtype != np.int16 or samples.ndim != 1 or len(samples) == 0:
+            raise ShapeError(
+                f"expected samples (N,) int16, found {samples.shape} {samples.dtype}; "
+                "read_wav gives such samples"
+            )
+        return samples
+
+
+class Stream:
+    """Scores from a sound that never ends; the frontend keeps its state, features are made once."""
+
+    def __init__(self, model: Model, every_ms: float) -> None:
+        settings = model.frontend.settings
+        n_hops = every_ms / settings.hop_ms
+        if n_hops < 1 or n_hops != int(n_hops):
+            nearest_ms = max(1, round(n_hops)) * settings.hop_ms
+            raise SettingsError(
+                f"every_ms={every_ms:g} is not a multiple of the hop of {settings.hop_ms:g} ms; "
+                f"the nearest is {nearest_ms:g}"
+            )
+        self._model = model
+        self._every_frames = int(n_hops)
+        self._frames = model.frontend.stream()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all sound, as at the start."""
+        settings = self._model.frontend.settings
+        self._frames.reset()
+        self._recent = np.zeros((0, settings.n_features), np.float32)
+        self._n_frames = 0
+
+    def push(self, samples: Samples) -> list[tuple[float, Any]]:
+        """Take any number of samples; return (end of the window in ms, scores (L,)) that are due.
+
+        Nothing is returned before the first window is full of real sound.
+        """
+        model, settings = self._model, self._model.frontend.settings
+        due = []
+        for frame in self._frames.push(samples):
+            self._recent = np.concatenate([self._recent, frame[None]])[-settings.n_frames :]
+            self._n_frames += 1
+            waited = self._n_frames - settings.n_frames
+            if waited >= 0 and waited % self._every_frames == 0:
+                features = self._recent.reshape(1, *model.interpreter.inputs[0].shape[1:])
+                output = model.interpreter.invoke(features)
+                end = (self._n_frames - 1) * settings.hop_samples + settings.window_samples
+                end_ms = 1000 * end / settings.sample_rate_hz
+                due.append((end_ms, model.probabilities(output.reshape(-1))))
+        return due
+
+
+def label_clips(
+    model: Model, paths: Sequence[Path], on_message: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Label files; return a record for each stretch of each: file, scores, raw output.
+
+    A file longer than the model's clip gives several records, each with its `start_ms`; a shorter
+    one is padded. Both are said through `on_message`.
+    """
+    records = []
+    for path in paths:
+        samples = read_clip(path, sample_rate_hz=model.sample_rate_hz, on_message=on_message)
+        windows = model._windows(samples)
+        if len(samples) < model.clip_samples:
+            on_message(f"{path} has {len(samples)} samples, padded to {model.clip_samples}")
+        elif len(samples) > model.clip_samples:
+            on_message(
+                f"{path} has {len(samples)} samples, labelled in {len(windows)} stretches of "
+                f"{model.clip_samples}"
+            )
+        for i, output in enumerate(model.outputs(windows)):
+            record: dict[str, Any] = {
+                "file": str(path),
+                "scores": [{"label": label, "score": s} for label, s in model.rank(output)],
+                "output": output.tolist(),
+            }
+            if len(windows) > 1:
+                record["start_ms"] = round(1000 * i * model.clip_samples / model.sample_rate_hz)
+            records.append(record)
+    return records
