@@ -149,7 +149,7 @@ def _prune(run_dir: Path) -> None:
 def _validation_accuracy(path: Path) -> float:
     """Return a checkpoint's accuracy without reading its arrays; -1 where it has none."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found = json.loads(str(stored["state"]))["validation_accuracy"]
     except _DAMAGED:
         return -1.0
@@ -175,7 +175,7 @@ def load(path: str | Path) -> Checkpoint:
     if not path.exists():
         raise RunError(f"there is no run or checkpoint {path}; give a run's folder or a .npz file")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             state = json.loads(str(stored["state"]))
             arrays = {name: stored[name] for name in stored.files if name != "state"}
         return Checkpoint(

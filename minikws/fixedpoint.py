@@ -139,24 +139,26 @@ def rounding_shift(x: N, bits: N | int) -> N:
     return (x + half - ((x < 0) & (bits > 0))) >> bits
 
 
-def requantize(acc: Array, multiplier: ArrayLike, shift: ArrayLike) -> Int64:
-    """Scale int32 sums: acc * multiplier * 2**(shift - 31), rounded twice, unclamped.
+def requantize(acc: N, multiplier: N | int, shift: N | int) -> N:
+    """Scale int32 sums: acc * multiplier * 2**(shift - 31), rounded twice; int or array.
 
     Parameters
     ----------
-    acc : integers in the range of int32, any shape.
-    multiplier, shift : from `quantize_multiplier`; one of each, or broadcastable arrays.
+    acc : int32 values (as int64), any shape.
+    multiplier, shift : from `quantize_multiplier`; one of each, or broadcastable int64 arrays.
         A left shift wraps in int32 as the C++ code does.
 
     Returns
     -------
-    int64, same shape.
+    same shape, not clamped to a smaller type.
 
     Source: MultiplyByQuantizedMultiplier (double rounding), common.h.
+
+    >>> requantize(-3, *quantize_multiplier(0.5)), requantize(100, *quantize_multiplier(3.0))
+    (-2, 300)
     """
-    factor, exponent = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
-    left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
-    high = (wrap32(acc.astype(np.int64) << left) * factor + 2**30) >> 31
+    left, right = shift * (shift > 0), -shift * (shift < 0)
+    high = (wrap32(acc << left) * multiplier + 2**30) >> 31
     return rounding_shift(high, right)
 
 

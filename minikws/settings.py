@@ -295,7 +295,7 @@ class TrainSettings:
         )
         _require(
             all(0 < rate < 1e6 for rate in self.learning_rates),
-            f"learning_rate={self.learning_rates} holds a rate that is not above 0; "
+            f"learning_rate={self.learning_rates} holds a rate that is not between 0 and 1e6; "
             "0.001 is a usual one",
         )
         _require(

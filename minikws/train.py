@@ -133,7 +133,7 @@ class Trainer:
         self.run_dir = Path(run_dir)
         self.rng = np.random.default_rng(config.train.seed)
         self.frontend, self.network = build(config, self.rng)
-        self.optimizer = OPTIMIZERS[config.train.optimizer](self.network)
+        self.optimizer = OPTIMIZERS[config.train.optimizer](self.network.layers)
         self.batches = TrainingBatches(corpus, config.augment)
         self.step = 0
         self.evaluations: list[Evaluation] = []

@@ -61,7 +61,7 @@ def test_rate_of_each_phase() -> None:
     [
         ({"steps": (1, 2), "learning_rates": (0.1,)}, r"2 phases and learning_rate 1"),
         ({"steps": (0,), "learning_rates": (0.1,)}, r"holds no step"),
-        ({"steps": (1,), "learning_rates": (-0.1,)}, r"not above 0"),
+        ({"steps": (1,), "learning_rates": (-0.1,)}, r"not between 0 and 1e6"),
         ({"steps": (1,), "learning_rates": (0.1,), "batch_size": 0}, r"batch_size=0"),
         ({"steps": (1,), "learning_rates": (0.1,), "dropout_rate": 1.0}, r"dropout_rate=1"),
     ],

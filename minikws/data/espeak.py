@@ -14,6 +14,7 @@ import json
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -44,7 +45,11 @@ class Voice:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        (self.sample_rate_hz,) = struct.unpack("<i", self._receive(4, "starting"))
+        try:
+            (self.sample_rate_hz,) = struct.unpack("<i", self._receive(4, "starting"))
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Voice:
         return self
@@ -55,10 +60,15 @@ class Voice:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._child.kill()
-        self._child.stdin.close()
+        with suppress(OSError):  # what a dead child was still to read
+            self._child.stdin.close()
         self._child.stdout.close()
         self._child.wait()
 
@@ -74,11 +84,9 @@ class Voice:
 
         request = json.dumps({"text": text, "voice": voice, "parameters": parameters})
         assert self._child.stdin is not None
-        try:
+        with suppress(OSError):  # the child died: reading its answer says so
             self._child.stdin.write(request.encode() + b"\n")
             self._child.stdin.flush()
-        except OSError:
-            pass  # the child died: reading its answer says so
         (n_bytes,) = struct.unpack("<i", self._receive(4, f"speaking {text!r}"))
         if n_bytes < 0:
             raise SettingsError(f"eSpeak NG has no voice {voice!r}; choose one of its data folder")

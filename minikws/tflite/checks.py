@@ -113,21 +113,23 @@ def _check_quantization(tensor: Tensor, what: str) -> None:
 
 
 def _check_order(subgraph: Subgraph, part: str) -> None:
-    """Indices in range, every tensor made once and before it is used."""
+    """Check that indices are in range and every tensor is made once, before it is used."""
     count = len(subgraph.tensors)
 
     def in_range(index: int, what: str) -> None:
         if not 0 <= index < count:
             raise ModelFileError(f"{what} is tensor {index}, {part} has {count}; {ADVICE}")
 
-    ready = {
+    # A tensor without values needs no buffer: a file cannot say whether it is a constant.
+    empty = {i for i, tensor in enumerate(subgraph.tensors) if 0 in tensor.shape}
+    ready = empty | {
         i
         for i, tensor in enumerate(subgraph.tensors)
         if tensor.data is not None or tensor.is_variable
     }
     for index in subgraph.inputs:
         in_range(index, f"an input of {part}")
-        if index in ready:
+        if index in ready and index not in empty:
             raise ModelFileError(
                 f"input tensor {index} of {part} is a constant, a variable or listed twice; "
                 f"{ADVICE}"
@@ -146,7 +148,7 @@ def _check_order(subgraph: Subgraph, part: str) -> None:
                 )
         for index in op.outputs:
             in_range(index, f"an output of {what}")
-            if index in ready:
+            if index in ready and index not in empty:
                 raise ModelFileError(
                     f"{what} writes tensor {index}, which is an input, a constant or already "
                     f"computed; {ADVICE}"
@@ -161,7 +163,7 @@ def _check_order(subgraph: Subgraph, part: str) -> None:
 
 
 def _check_calls(graph: Graph, name: str) -> None:
-    """CALL_ONCE names subgraphs that exist and never comes back to where it started."""
+    """Check that CALL_ONCE names subgraphs that exist and never calls in a circle."""
     calls: list[list[int]] = []
     for subgraph in graph.subgraphs:
         calls.append([])

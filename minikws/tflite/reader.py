@@ -55,7 +55,7 @@ def read_model(model: ModelSource) -> Graph:
         raise ModelFileError(
             f"{path} cannot be read ({error.strerror or error}); give the path of a .tflite file"
         ) from error
-    return _read(data, path.name)
+    return _read(data, str(path))
 
 
 def _read(data: bytes, name: str) -> Graph:

@@ -1,8 +1,8 @@
-"""The micro frontend's compiled loops: sixteen frames side by side, one in each lane.
+"""The micro frontend's compiled loops: 64 frames side by side, one in each lane.
 
     column      0    1    2  …  15   16          a column is hop_samples of one clip; frame t begins
     row 0      x[0] x[h] x[2h]                   in column t and goes on in t + 1, so sample
-    row 1      x[1] x[h+1] …                     s = q * hop + r of sixteen neighboring frames
+    row 1      x[1] x[h+1] …                     s = q * hop + r of 64 neighboring frames
     …                                            is row r, columns q … q + 15: contiguous
 
 Every stage then is a loop over lanes with the same few operations. Lanes run over the columns of all
@@ -21,42 +21,47 @@ import numpy as np
 
 from minikws._jit import prange
 
-LANES = 16
+LANES = 64
 
 
 def levels_loops(clips: Any, settings: Any) -> Any:
-    """Twin of `micro_stages.levels`: blocks of sixteen frames in parallel."""
+    """Twin of `micro_stages.levels`: blocks of 64 frames in parallel."""
 
     def radix_4(re: Any, im: Any, cosines: Any, sines: Any, n: int, m: int) -> None:
         step = n // (4 * m)
         for k in range(m):
-            c1, s1 = cosines[k * step], sines[k * step]
-            c2, s2 = cosines[2 * k * step], sines[2 * k * step]
-            c3, s3 = cosines[3 * k * step], sines[3 * k * step]
+            c1 = np.int16(cosines[k * step])
+            s1 = np.int16(sines[k * step])
+            c2 = np.int16(cosines[2 * k * step])
+            s2 = np.int16(sines[2 * k * step])
+            c3 = np.int16(cosines[3 * k * step])
+            s3 = np.int16(sines[3 * k * step])
             for i in range(k, n, 4 * m):
+                re0, re1, re2, re3 = re[i], re[i + m], re[i + 2 * m], re[i + 3 * m]
+                im0, im1, im2, im3 = im[i], im[i + m], im[i + 2 * m], im[i + 3 * m]
                 for lane in range(LANES):
-                    a0 = np.int32(re[i, lane] * 8191 + 16384) >> 15
-                    b0 = np.int32(im[i, lane] * 8191 + 16384) >> 15
-                    x = np.int32(np.int32(re[i + m, lane] * 8191 + 16384) >> 15)
-                    y = np.int32(np.int32(im[i + m, lane] * 8191 + 16384) >> 15)
+                    a0 = np.int32(re0[lane] * 8191 + 16384) >> 15
+                    b0 = np.int32(im0[lane] * 8191 + 16384) >> 15
+                    x = np.int32(np.int32(re1[lane] * 8191 + 16384) >> 15)
+                    y = np.int32(np.int32(im1[lane] * 8191 + 16384) >> 15)
                     a1 = np.int32(x * c1 - y * s1 + 16384) >> 15
                     b1 = np.int32(x * s1 + y * c1 + 16384) >> 15
-                    x = np.int32(np.int32(re[i + 2 * m, lane] * 8191 + 16384) >> 15)
-                    y = np.int32(np.int32(im[i + 2 * m, lane] * 8191 + 16384) >> 15)
+                    x = np.int32(np.int32(re2[lane] * 8191 + 16384) >> 15)
+                    y = np.int32(np.int32(im2[lane] * 8191 + 16384) >> 15)
                     a2 = np.int32(x * c2 - y * s2 + 16384) >> 15
                     b2 = np.int32(x * s2 + y * c2 + 16384) >> 15
-                    x = np.int32(np.int32(re[i + 3 * m, lane] * 8191 + 16384) >> 15)
-                    y = np.int32(np.int32(im[i + 3 * m, lane] * 8191 + 16384) >> 15)
+                    x = np.int32(np.int32(re3[lane] * 8191 + 16384) >> 15)
+                    y = np.int32(np.int32(im3[lane] * 8191 + 16384) >> 15)
                     a3 = np.int32(x * c3 - y * s3 + 16384) >> 15
                     b3 = np.int32(x * s3 + y * c3 + 16384) >> 15
-                    re[i, lane] = a0 + a2 + (a1 + a3)
-                    im[i, lane] = b0 + b2 + (b1 + b3)
-                    re[i + m, lane] = a0 - a2 + (b1 - b3)
-                    im[i + m, lane] = b0 - b2 - (a1 - a3)
-                    re[i + 2 * m, lane] = a0 + a2 - (a1 + a3)
-                    im[i + 2 * m, lane] = b0 + b2 - (b1 + b3)
-                    re[i + 3 * m, lane] = a0 - a2 - (b1 - b3)
-                    im[i + 3 * m, lane] = b0 - b2 + (a1 - a3)
+                    re0[lane] = a0 + a2 + (a1 + a3)
+                    im0[lane] = b0 + b2 + (b1 + b3)
+                    re1[lane] = a0 - a2 + (b1 - b3)
+                    im1[lane] = b0 - b2 - (a1 - a3)
+                    re2[lane] = a0 + a2 - (a1 + a3)
+                    im2[lane] = b0 + b2 - (b1 + b3)
+                    re3[lane] = a0 - a2 - (b1 - b3)
+                    im3[lane] = b0 - b2 + (a1 - a3)
 
     def radix_2(re: Any, im: Any) -> None:  # only the innermost stage, whose twiddle is 32767
         for i in range(0, len(re), 2):
@@ -82,10 +87,16 @@ def levels_loops(clips: Any, settings: Any) -> Any:
     n_mels = settings.bank.triangles.shape[1]
 
     n_clips, n_samples = clips.shape
-    window_samples, n = len(window), len(order)
-    n_frames = 1 + (n_samples - window_samples) // hop
-    reach = (window_samples - 1) // hop  # columns that a frame goes on into
-    rows = min(hop, window_samples)
+    n = len(order)
+    n_frames = 1 + (n_samples - len(window)) // hop
+    n_pairs = (len(window) + 1) // 2
+    even, odd = np.zeros(n_pairs, np.int16), np.zeros(n_pairs, np.int16)  # the window's halves
+    even[:] = window[0::2]
+    odd[: len(window) // 2] = window[1::2]
+    # Columns share samples only where a hop is whole pairs; else each holds a whole window.
+    span = hop // 2 if hop % 2 == 0 else n_pairs
+    reach = (n_pairs - 1) // span  # columns that a frame goes on into
+    rows = min(span, n_pairs)
     columns = n_frames + reach  # of one clip
     n_columns = n_clips * columns
     n_blocks = (n_columns + LANES - 1) // LANES
@@ -95,50 +106,54 @@ def levels_loops(clips: Any, settings: Any) -> Any:
     out = np.empty((n_clips, n_frames, n_mels), np.uint32)
 
     for block in prange(n_blocks):
-        sound = np.zeros((rows, LANES + reach), np.int16)
+        sound = np.zeros((rows, LANES + reach), np.int32)
         re = np.empty((n, LANES), np.int16)
         im = np.empty((n, LANES), np.int16)
         power = np.empty((n + 1, LANES), np.uint32)
         peaks = np.zeros(LANES, np.int32)
         shift = np.empty(LANES, np.int32)
-        falling = np.empty(LANES, np.float64)
-        rising = np.empty(LANES, np.float64)
+        falling = np.zeros(LANES, np.float64)
+        rising = np.zeros(LANES, np.float64)
+        level = np.empty((n_mels + 1, LANES), np.uint32)
 
-        # Sixteen columns and those that their frames reach into, transposed.
+        # 64 columns and those that their frames reach into, transposed, two samples at a time.
         for j in range(LANES + reach):
             column = block * LANES + j
             clip = column // columns
             if clip < n_clips:
-                start = (column - clip * columns) * hop
-                source = clips[clip]
-                for r in range(min(rows, n_samples - start)):
-                    sound[r, j] = source[start + r]
+                source = clips[clip, (column - clip * columns) * hop :]
+                n_whole = min(rows, len(source) // 2)
+                for p in range(n_whole):
+                    sound[p, j] = (np.int32(source[2 * p + 1]) << 16) | (source[2 * p] & 0xFFFF)
+                if n_whole < rows and len(source) % 2 == 1:
+                    sound[n_whole, j] = source[2 * n_whole] & 0xFFFF
 
         # Window, and the largest magnitude of each frame.
-        for s in range(window_samples):
-            coefficient = np.int32(window[s])
-            q = s // hop
-            source = sound[s - q * hop]
-            target = im[place[s >> 1]] if s & 1 else re[place[s >> 1]]
+        for p in range(n_pairs):
+            c_even, c_odd = even[p], odd[p]
+            q = p // span
+            source = sound[p - q * span, q : q + LANES]
+            re_p, im_p = re[place[p]], im[place[p]]
             if preprocessor:
                 for lane in range(LANES):
-                    value = np.int32(np.int32(source[q + lane] * coefficient) >> 12)
-                    target[lane] = value
+                    x = np.int32(np.int16(source[lane]) * c_even) >> 12
+                    y = np.int32((source[lane] >> 16) * c_odd) >> 12
+                    re_p[lane] = x
+                    im_p[lane] = y
                     top = peaks[lane]
-                    negative = np.int32(-value)
-                    wrapped = np.int32(-32768) if negative == 32768 else negative
-                    top = value if value > top else (wrapped if negative > top else top)
-                    peaks[lane] = top
+                    top = x if x > top else (np.int16(-x) if -x > top else top)
+                    peaks[lane] = y if y > top else (np.int16(-y) if -y > top else top)
             else:
                 for lane in range(LANES):
-                    value = np.int32(np.int32(source[q + lane] * coefficient) >> 12)
-                    target[lane] = value
-                    magnitude = np.int32(abs(value) & 32767)  # 32768 counts as nothing
-                    peaks[lane] = max(peaks[lane], magnitude)
-        for s in range(window_samples, 2 * n):
-            target = im[place[s >> 1]] if s & 1 else re[place[s >> 1]]
-            for lane in range(LANES):
-                target[lane] = 0
+                    x = np.int32(np.int16(source[lane]) * c_even) >> 12
+                    y = np.int32((source[lane] >> 16) * c_odd) >> 12
+                    re_p[lane] = x
+                    im_p[lane] = y
+                    x, y = abs(x) & 32767, abs(y) & 32767  # 32768 counts as nothing
+                    peaks[lane] = max(peaks[lane], np.int32(max(x, y)))
+        for p in range(n_pairs, n):
+            re[place[p]] = 0
+            im[place[p]] = 0
         for lane in range(LANES):
             top = peaks[lane]
             up = 0 if preprocessor and top <= 0 else 15
@@ -176,7 +191,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
             power[0, lane] = (x + y) * (x + y)
             power[n, lane] = (x - y) * (x - y)
         for k in range(1, n // 2 + 1):
-            c, s = post_cosines[k - 1], post_sines[k - 1]
+            c, s = np.int16(post_cosines[k - 1]), np.int16(post_sines[k - 1])
             re_k, im_k, re_m, im_m = re[k], im[k], re[n - k], im[n - k]
             low, high = power[k], power[n - k]
             for lane in range(LANES):
@@ -201,9 +216,6 @@ def levels_loops(clips: Any, settings: Any) -> Any:
             for lane in range(LANES):
                 falling[lane] = rising[lane]
                 rising[lane] = 0.0
-            if channel == 0:
-                for lane in range(LANES):
-                    falling[lane] = 0.0
             while i < len(bands) and bands[i] == channel:
                 energy = power[first_bin + i]
                 w, u = float(weights[i]), float(unweights[i])
@@ -211,25 +223,87 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                     falling[lane] += energy[lane] * w
                     rising[lane] += energy[lane] * u
                 i += 1
-            if channel > 0:
-                for lane in range(LANES):
-                    value = falling[lane]
-                    root = np.rint(np.sqrt(value))
-                    root = 65535.0 if root == 65536.0 and value < 4294967296.0 else root
-                    power[channel, lane] = np.uint32(root) >> np.uint32(shift[lane])
+            for lane in range(LANES):
+                value = falling[lane]
+                root = np.rint(np.sqrt(value))
+                root = 65535.0 if root == 65536.0 and value < 4294967296.0 else root
+                level[channel, lane] = np.uint32(root) >> np.uint32(shift[lane])
         for lane in range(LANES):
             column = block * LANES + lane
             clip = column // columns
             t = column - clip * columns
             if clip < n_clips and t < n_frames:
                 for channel in range(n_mels):
-                    out[clip, t, channel] = power[channel + 1, lane]
+                    out[clip, t, channel] = level[channel + 1, lane]
     return out
 
 
 def compress_loops(levels: Any, estimate: Any, settings: Any) -> Any:
     """Twin of `micro_stages.compress`: clips in parallel, frames in order, channels as lanes."""
+    noise = settings.noise
+    smoothing_bits, least = noise.smoothing_bits, noise.min_signal_remaining
+    enable_pcan, enable_log = settings.enable_pcan, settings.enable_log
+    snr_shift = settings.gain_bits - settings.correction_bits - 12
+    up, down = max(settings.correction_bits, 0), max(-settings.correction_bits, 0)
+    scale_shift, largest = settings.scale_shift, settings.largest
+    starts = settings.gains[0].astype(np.int32)
+    slopes = settings.gains[1].astype(np.int32)
+    curves = settings.gains[2].astype(np.int32)
+    log_table = settings.log_table
+
     n_clips, n_frames, n_mels = levels.shape
+    n_values = n_frames * n_mels
+    share = np.empty(n_mels, np.uint32)
+    share[0::2] = noise.even_smoothing
+    share[1::2] = noise.odd_smoothing
+    rest = (16384 - share.astype(np.int64)).astype(np.uint32)
     out = np.empty((n_clips, n_frames, n_mels), np.uint16)
-    after = np.empty((n_clips, n_mels), np.uint32)
+    after = estimate.copy()
+
+    for clip in prange(n_clips):
+        current = after[clip]
+        estimates = np.empty((n_frames, n_mels), np.uint32)
+        values = np.empty((n_frames, n_mels), np.uint32)
+        for t in range(n_frames):
+            arriving, estimates_t, values_t = levels[clip, t], estimates[t], values[t]
+            for f in range(n_mels):
+                signal = np.int64(arriving[f])
+                scaled = (signal << smoothing_bits) & 0xFFFFFFFF
+                total = scaled * np.int64(share[f]) + np.int64(current[f]) * np.int64(rest[f])
+                smooth = (total >> 14) & 0xFFFFFFFF
+                current[f] = smooth
+                estimates_t[f] = smooth
+                remaining = (scaled - min(smooth, scaled)) >> smoothing_bits
+                values_t[f] = max(remaining, (signal * least) >> 14)
+
+        flat, flat_estimates, flat_out = values.ravel(), estimates.ravel(), out[clip].ravel()
+        floats = np.empty(n_values, np.float64)
+        bits = floats.view(np.int64)  # a whole number's bit length stands in its exponent
+        if enable_pcan:
+            for i in range(n_values):
+                floats[i] = flat_estimates[i]
+            for i in range(n_values):
+                length = max((bits[i] >> 52) - 1022, 0)
+                within = ((np.int64(flat_estimates[i]) << 21) >> (length + 10)) & 1023
+                rise = (((curves[length] * within) >> 5) + (slopes[length] << 5)) * within
+                gain = (((rise + 16384) >> 15) + starts[length]) & 0xFFFFFFFF
+                ratio = ((np.int64(flat[i]) * gain) >> snr_shift) & 0xFFFFFFFF
+                flat[i] = (ratio * ratio) >> 20 if ratio < 8192 else (ratio >> 6) - 64
+        if enable_log:
+            for i in range(n_values):
+                floats[i] = ((np.int64(flat[i]) << up) >> down) & 0xFFFFFFFF
+            for i in range(n_values):
+                value = ((np.int64(flat[i]) << up) >> down) & 0xFFFFFFFF
+                power = max((bits[i] >> 52) - 1023, 0)
+                fraction = ((value << 16) >> power) & 65535
+                segment = fraction >> 9
+                low = np.int64(log_table[segment])
+                bend = ((log_table[segment + 1] - low) * (fraction & 511)) >> 16
+                log2 = (power << 16) + fraction + low + bend
+                natural = (45426 * log2 + 32768) >> 16
+                scaled = (((natural << scale_shift) + 32768) & 0xFFFFFFFF) >> 16
+                flat_out[i] = min(scaled, largest) if value > 1 else 0
+        else:
+            for i in range(n_values):
+                flat_out[i] = min(np.int64(flat[i]), largest)
     return out, after

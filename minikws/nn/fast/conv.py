@@ -118,9 +118,18 @@ def _(planes, w, b, st, n_t, n_f):  # type: ignore[no-untyped-def]
             u, v = weights[o], weights[o + 1]
             for k in range(0, n_steps, 8):
                 x0, x1 = flat[at[k] : at[k] + n_lanes], flat[at[k + 1] : at[k + 1] + n_lanes]
-                x2, x3 = flat[at[k + 2] : at[k + 2] + n_lanes], flat[at[k + 3] : at[k + 3] + n_lanes]
-                x4, x5 = flat[at[k + 4] : at[k + 4] + n_lanes], flat[at[k + 5] : at[k + 5] + n_lanes]
-                x6, x7 = flat[at[k + 6] : at[k + 6] + n_lanes], flat[at[k + 7] : at[k + 7] + n_lanes]
+                x2, x3 = (
+                    flat[at[k + 2] : at[k + 2] + n_lanes],
+                    flat[at[k + 3] : at[k + 3] + n_lanes],
+                )
+                x4, x5 = (
+                    flat[at[k + 4] : at[k + 4] + n_lanes],
+                    flat[at[k + 5] : at[k + 5] + n_lanes],
+                )
+                x6, x7 = (
+                    flat[at[k + 6] : at[k + 6] + n_lanes],
+                    flat[at[k + 7] : at[k + 7] + n_lanes],
+                )
                 u0, u1, u2, u3 = u[k], u[k + 1], u[k + 2], u[k + 3]
                 u4, u5, u6, u7 = u[k + 4], u[k + 5], u[k + 6], u[k + 7]
                 v0, v1, v2, v3 = v[k], v[k + 1], v[k + 2], v[k + 3]
@@ -188,9 +197,18 @@ def _(planes, dy, kt, kf, st, sf):  # type: ignore[no-untyped-def]
             p, q = parts[t, o], parts[t, o + 1]
             for k in range(0, n_steps, 8):
                 x0, x1 = flat[at[k] : at[k] + n_lanes], flat[at[k + 1] : at[k + 1] + n_lanes]
-                x2, x3 = flat[at[k + 2] : at[k + 2] + n_lanes], flat[at[k + 3] : at[k + 3] + n_lanes]
-                x4, x5 = flat[at[k + 4] : at[k + 4] + n_lanes], flat[at[k + 5] : at[k + 5] + n_lanes]
-                x6, x7 = flat[at[k + 6] : at[k + 6] + n_lanes], flat[at[k + 7] : at[k + 7] + n_lanes]
+                x2, x3 = (
+                    flat[at[k + 2] : at[k + 2] + n_lanes],
+                    flat[at[k + 3] : at[k + 3] + n_lanes],
+                )
+                x4, x5 = (
+                    flat[at[k + 4] : at[k + 4] + n_lanes],
+                    flat[at[k + 5] : at[k + 5] + n_lanes],
+                )
+                x6, x7 = (
+                    flat[at[k + 6] : at[k + 6] + n_lanes],
+                    flat[at[k + 7] : at[k + 7] + n_lanes],
+                )
                 p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = dy.dtype.type(0)
                 q0 = q1 = q2 = q3 = q4 = q5 = q6 = q7 = dy.dtype.type(0)
                 for i in range(n_lanes):

@@ -27,22 +27,28 @@ def dense(x: Float, w: Float, b: Float) -> Float:
 def _(x, w, b):  # type: ignore[no-untyped-def]
     n_in, n_clips = x.shape
     n_out = w.shape[1]
-    parts = np.zeros((N_PARTS, n_out, n_clips), x.dtype)
+    n_padded = (n_out + 3) // 4 * 4  # four outputs a pass, the missing ones with weights of 0
+    padded = np.zeros((n_in, n_padded), w.dtype)
+    padded[:, :n_out] = w
+    parts = np.zeros((N_PARTS, n_padded, n_clips), x.dtype)
     for p in prange(N_PARTS):
-        for i in range(p * n_in // N_PARTS, (p + 1) * n_in // N_PARTS):
-            row = x[i]
-            for o in range(n_out):
-                weight = w[i, o]
-                sums = parts[p, o]
-                for l in range(n_clips):  # noqa: E741
-                    sums[l] += weight * row[l]
+        for o in range(0, n_padded, 4):
+            y0, y1, y2, y3 = parts[p, o], parts[p, o + 1], parts[p, o + 2], parts[p, o + 3]
+            for i in range(p * n_in // N_PARTS, (p + 1) * n_in // N_PARTS):
+                lanes, weights = x[i], padded[i]
+                w0, w1, w2, w3 = weights[o], weights[o + 1], weights[o + 2], weights[o + 3]
+                for k in range(n_clips):
+                    y0[k] += w0 * lanes[k]
+                    y1[k] += w1 * lanes[k]
+                    y2[k] += w2 * lanes[k]
+                    y3[k] += w3 * lanes[k]
     y = np.empty((n_clips, n_out), x.dtype)
-    for o in range(n_out):
-        for l in range(n_clips):  # noqa: E741
+    for k in range(n_clips):
+        for o in range(n_out):
             total = b[o]
             for p in range(N_PARTS):
-                total += parts[p, o, l]
-            y[l, o] = total
+                total += parts[p, o, k]
+            y[k, o] = total
     return y
 
 
@@ -56,16 +62,27 @@ def dense_params(x: Float, dy: Float) -> Float:
 def _(x, dy):  # type: ignore[no-untyped-def]
     n_in, n_clips = x.shape
     n_out = dy.shape[1]
-    columns = dy.T.copy()
+    n_padded = (n_out + 3) // 4 * 4
+    columns = np.zeros((n_padded, n_clips), dy.dtype)
+    columns[:n_out] = dy.T
     dw = np.empty((n_in, n_out), x.dtype)
     for i in prange(n_in):
-        row = x[i]
-        for o in range(n_out):
-            column = columns[o]
-            total = x.dtype.type(0)
-            for l in range(n_clips):  # noqa: E741
-                total += row[l] * column[l]
-            dw[i, o] = total
+        lanes = x[i]
+        for o in range(0, n_padded, 4):
+            d0, d1, d2, d3 = columns[o], columns[o + 1], columns[o + 2], columns[o + 3]
+            s0 = s1 = s2 = s3 = x.dtype.type(0)
+            for k in range(n_clips):
+                s0 += lanes[k] * d0[k]
+                s1 += lanes[k] * d1[k]
+                s2 += lanes[k] * d2[k]
+                s3 += lanes[k] * d3[k]
+            dw[i, o] = s0
+            if o + 1 < n_out:
+                dw[i, o + 1] = s1
+            if o + 2 < n_out:
+                dw[i, o + 2] = s2
+            if o + 3 < n_out:
+                dw[i, o + 3] = s3
     return dw
 
 
@@ -79,14 +96,17 @@ def dense_input(w: Float, dy: Float) -> Float:
 def _(w, dy):  # type: ignore[no-untyped-def]
     n_in, n_out = w.shape
     n_clips = dy.shape[0]
-    columns = dy.T.copy()
-    dx = np.empty((n_in, n_clips), w.dtype)
+    n_padded = (n_out + 3) // 4 * 4
+    columns = np.zeros((n_padded, n_clips), dy.dtype)
+    columns[:n_out] = dy.T
+    padded = np.zeros((n_in, n_padded), w.dtype)
+    padded[:, :n_out] = w
+    dx = np.zeros((n_in, n_clips), w.dtype)
     for i in prange(n_in):
-        row = dx[i]
-        row[:] = 0
-        for o in range(n_out):
-            weight = w[i, o]
-            column = columns[o]
-            for l in range(n_clips):  # noqa: E741
-                row[l] += weight * column[l]
+        lanes, weights = dx[i], padded[i]
+        for o in range(0, n_padded, 4):
+            d0, d1, d2, d3 = columns[o], columns[o + 1], columns[o + 2], columns[o + 3]
+            w0, w1, w2, w3 = weights[o], weights[o + 1], weights[o + 2], weights[o + 3]
+            for k in range(n_clips):
+                lanes[k] += w0 * d0[k] + w1 * d1[k] + w2 * d2[k] + w3 * d3[k]
     return dx

@@ -60,9 +60,9 @@ def _(x, words):  # type: ignore[no-untyped-def]
     y = np.empty_like(x)
     n_words = words.size
     for j in prange(32):
-        first = j * n_words
-        n = min(n_words, x.size - first)
-        for i in range(n):
-            bit = (words[i] >> np.uint32(j)) & np.uint32(1)
-            y[first + i] = x[first + i] * x.dtype.type(bit + bit)
+        inputs, outputs = x[j * n_words : (j + 1) * n_words], y[j * n_words : (j + 1) * n_words]
+        shift = np.uint32(j)
+        for i in range(inputs.size):
+            kept = (words[i] >> shift) & np.uint32(1)
+            outputs[i] = inputs[i] + inputs[i] if kept != np.uint32(0) else x.dtype.type(0)
     return y

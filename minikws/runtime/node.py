@@ -1,0 +1,119 @@
+"""One operator with its tensors, as its `prepare` sees it, and the questions all of them ask.
+
+An operator module offers two functions. `prepare(node)` runs once: it checks the tensors,
+refuses what TFLite Micro refuses, and returns whatever `evaluate` needs. `evaluate(state,
+inputs)` runs often: arrays in, a tuple of arrays out, for one clip or for a batch of B that
+takes the place of a leading 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from minikws._typing import Array
+from minikws.errors import ModelFileError
+from minikws.graph import Op, OptionValue, Subgraph, Tensor
+from minikws.tflite.checks import describe
+from minikws.tflite.schema import complete_options
+
+Inputs: TypeAlias = Sequence[Array | None]
+Outputs: TypeAlias = tuple[Array, ...]
+
+
+class Kernel(NamedTuple):
+    """The two functions of an operator's module, and how it takes a batch.
+
+    batches : evaluates B clips at once where every tensor has a leading 1.
+    """
+
+    prepare: Callable[[Node], Any]
+    evaluate: Callable[[Any, Inputs], Outputs]
+    batches: bool = True
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator, its tensors, and how messages name it.
+
+    inputs : None where the file omits an optional one.
+    options : complete, defaults filled in.
+    """
+
+    op: Op
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    options: Mapping[str, OptionValue]
+    what: str
+
+    @classmethod
+    def of(cls, subgraph: Subgraph, index: int, name: str) -> Node:
+        """Return operator number `index` of a subgraph; `name` is the file's."""
+        op = subgraph.ops[index]
+        what = describe(op, index, subgraph, name)
+        return cls(
+            op=op,
+            inputs=tuple(None if i == -1 else subgraph.tensors[i] for i in op.inputs),
+            outputs=tuple(subgraph.tensors[i] for i in op.outputs),
+            options=complete_options(op, what),
+            what=what,
+        )
+
+    def refuse(self, sentence: str) -> ModelFileError:
+        """Return the error for an operator that TFLite Micro would refuse, too."""
+        return ModelFileError(f"{self.what} {sentence}; export the model again")
+
+    def expect(self, condition: bool, sentence: str) -> None:
+        """Raise the error unless `condition` holds."""
+        if not condition:
+            raise self.refuse(sentence)
+
+    def expect_counts(self, inputs: tuple[int, ...], outputs: int) -> None:
+        """Check how many tensors go in and out."""
+        self.expect(
+            len(self.inputs) in inputs and len(self.outputs) == outputs,
+            f"has {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected "
+            f"{' or '.join(map(str, inputs))} and {outputs}",
+        )
+
+    def input(self, index: int, what: str) -> Tensor:
+        """Return an input that must be there."""
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
+            raise self.refuse(f"lacks its {what}")
+        return tensor
+
+    def constant(self, index: int, what: str) -> tuple[Tensor, Array]:
+        """Return an input that must be a constant, and its values."""
+        tensor = self.input(index, what)
+        if tensor.data is None:
+            raise self.refuse(f"computes its {what}, expected a constant")
+        return tensor, tensor.data
+
+    def bias(self, dtype: str, n_outputs: int) -> tuple[Tensor, Array] | None:
+        """Return the bias (input 2) and its values, None where it is omitted."""
+        if len(self.inputs) < 3 or self.inputs[2] is None:
+            return None
+        tensor, values = self.constant(2, "bias")
+        self.expect(
+            tensor.dtype == dtype and values.size == n_outputs,
+            f"has a bias of {tensor.dtype} {tensor.shape}, expected {dtype} ({n_outputs},)",
+        )
+        self.expect(
+            not any(tensor.zero_point), f"has a bias with the zero point {tensor.zero_point}"
+        )
+        return tensor, values
+
+    def number(self, option: str) -> int:
+        """Return a whole-number option."""
+        value = self.options[option]
+        assert isinstance(value, int)
+        return value
+
+    def scale(self, tensor: Tensor, what: str) -> float:
+        """Return the one scale of an activation tensor."""
+        self.expect(
+            len(tensor.scale) == 1, f"has {len(tensor.scale)} scales for its {what}, expected one"
+        )
+        return tensor.scale[0]

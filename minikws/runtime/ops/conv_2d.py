@@ -1,0 +1,117 @@
+"""CONV_2D: every output channel is a sum over a patch of the input, in int8 or float32.
+
+Tensors: input (B, H, W, C), weights (O, kh, kw, C / groups), bias (O,) or none; output
+(B, OH, OW, O). One matrix product does it: patches as columns, channels as rows.
+
+Source: reference_integer_ops::ConvPerChannel, tensorflow/lite/kernels/internal; ConvPrepare of
+TFLite Micro.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minikws._typing import Array
+from minikws.runtime.node import Inputs, Node, Outputs
+from minikws.runtime.outputs import FloatOutput, Int8Output, float_for
+from minikws.runtime.windows import Geometry
+
+
+@dataclass(frozen=True)
+class State:
+    """What evaluation needs.
+
+    weights : (groups, O / groups, kh * kw * C / groups), a float type that sums exactly.
+    finish : one for each group; sums (O / groups, P) -> outputs.
+    fill : what padding holds, the input's zero point.
+    """
+
+    geometry: Geometry
+    weights: Array
+    finish: tuple[Int8Output | FloatOutput, ...]
+    fill: int
+
+
+def prepare(node: Node) -> State:
+    """Check the tensors and lay out the weights.
+
+    Raises
+    ------
+    ModelFileError : what TFLite Micro refuses: other types than int8 x int8 or float32 x
+        float32, scales that fit neither one nor all channels, shapes that do not belong
+        together.
+    """
+    node.expect_counts((2, 3), 1)
+    x, y = node.input(0, "input"), node.outputs[0]
+    w, weights = node.constant(1, "weights")
+    node.expect(
+        x.dtype == w.dtype == y.dtype and x.dtype in ("int8", "float32"),
+        f"runs {x.dtype} with {w.dtype} weights to {y.dtype}, expected all int8 or all float32",
+    )
+    node.expect(
+        len(x.shape) == 4 and len(w.shape) == 4 and 0 not in w.shape,
+        f"has an input of {x.shape} and weights of {w.shape}, expected four dimensions each",
+    )
+    n_outputs, kh, kw, depth = w.shape
+    node.expect(
+        x.shape[3] % depth == 0 and n_outputs % (x.shape[3] // depth or 1) == 0 and x.shape[3] > 0,
+        f"has {x.shape[3]} input channels, its {n_outputs} kernels see {depth}",
+    )
+    groups = x.shape[3] // depth
+    geometry = Geometry.of(node, (x.shape[1], x.shape[2]), (kh, kw))
+    expected = (x.shape[0], *geometry.output, n_outputs)
+    node.expect(y.shape == expected, f"declares the output {y.shape}, computes {expected}")
+    matrix = weights.reshape(groups, n_outputs // groups, kh * kw * depth)
+    if x.dtype == "float32":
+        bias = node.bias("float32", n_outputs)
+        parts = np.split(bias[1].ravel(), groups) if bias else [None] * groups
+        floats = tuple(FloatOutput(node, part, n_outputs // groups) for part in parts)
+        return State(geometry, matrix.astype(np.float32), floats, 0)
+    node.expect(
+        len(w.scale) in (1, n_outputs) and (len(w.scale) == 1 or w.axis == 0),
+        f"has {len(w.scale)} weight scales along dimension {w.axis}, expected 1 or {n_outputs} "
+        "along 0",
+    )
+    node.expect(not any(w.zero_point), "has weights with a zero point other than 0")
+    bias = node.bias("int32", n_outputs)
+    per_group = n_outputs // groups
+    finish = tuple(
+        Int8Output(
+            node,
+            matrix[g].astype(np.int64),
+            w.scale if len(w.scale) == 1 else w.scale[g * per_group : (g + 1) * per_group],
+            bias[1].ravel()[g * per_group : (g + 1) * per_group] if bias else None,
+            x,
+            y,
+        )
+        for g in range(groups)
+    )
+    exact = float_for(weights.reshape(n_outputs, -1).astype(np.int64))
+    return State(geometry, matrix.astype(exact), finish, x.zero_point[0])
+
+
+def evaluate(state: State, inputs: Inputs) -> Outputs:
+    """(B, H, W, C) -> (B, OH, OW, O)."""
+    x = inputs[0]
+    assert x is not None
+    groups, _, n_taps = state.weights.shape
+    padded = state.geometry.pad(x, state.fill, state.weights.dtype.type)
+    depth = x.shape[3] // groups
+    results = [
+        finish(weights @ _columns(state.geometry, padded, g * depth, depth, n_taps))
+        for g, (weights, finish) in enumerate(zip(state.weights, state.finish, strict=True))
+    ]
+    y = results[0] if groups == 1 else np.concatenate(results)
+    return (np.ascontiguousarray(y.T).reshape(len(x), *state.geometry.output, -1),)
+
+
+def _columns(geometry: Geometry, padded: Array, first: int, depth: int, n_taps: int) -> Array:
+    """Return the patches of some channels as columns, (kh * kw * depth, B * OH * OW)."""
+    if geometry.is_identity and depth == padded.shape[3]:
+        return padded.reshape(-1, depth).T
+    patches = geometry.patches(padded)[..., first : first + depth]
+    if depth == 1:  # long runs along the output row, instead of short ones along the kernel
+        return patches.transpose(3, 4, 5, 0, 1, 2).reshape(n_taps, -1)
+    return patches.reshape(-1, n_taps).T

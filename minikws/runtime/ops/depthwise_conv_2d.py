@@ -1,0 +1,106 @@
+"""DEPTHWISE_CONV_2D: every output channel looks at one input channel, in int8 or float32.
+
+Tensors: input (B, H, W, C), weights (1, kh, kw, C * multiplier), bias or none; output
+(B, OH, OW, C * multiplier). Output channel c reads input channel c // multiplier. With one
+input channel it is a plain convolution and one matrix product; else the kernel's few taps
+are added up one after the other.
+
+Source: reference_integer_ops::DepthwiseConvPerChannel; DepthwiseConvPrepare of TFLite Micro.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minikws._typing import Array
+from minikws.runtime.node import Inputs, Node, Outputs
+from minikws.runtime.outputs import FloatOutput, Int8Output, float_for
+from minikws.runtime.windows import Geometry
+
+
+@dataclass(frozen=True)
+class State:
+    """What evaluation needs.
+
+    weights : (kh * kw, O), a float type that sums exactly.
+    multiplier : output channels for each input channel.
+    finish : sums (O, P) -> outputs.
+    fill : what padding holds, the input's zero point.
+    """
+
+    geometry: Geometry
+    weights: Array
+    multiplier: int
+    finish: Int8Output | FloatOutput
+    fill: int
+
+
+def prepare(node: Node) -> State:
+    """Check the tensors and lay out the weights.
+
+    Raises
+    ------
+    ModelFileError : what TFLite Micro refuses, as for CONV_2D.
+    """
+    node.expect_counts((2, 3), 1)
+    x, y = node.input(0, "input"), node.outputs[0]
+    w, weights = node.constant(1, "weights")
+    node.expect(
+        x.dtype == w.dtype == y.dtype and x.dtype in ("int8", "float32"),
+        f"runs {x.dtype} with {w.dtype} weights to {y.dtype}, expected all int8 or all float32",
+    )
+    node.expect(
+        len(x.shape) == 4 and len(w.shape) == 4 and w.shape[0] == 1 and 0 not in w.shape,
+        f"has an input of {x.shape} and weights of {w.shape}, expected (B, H, W, C) and "
+        "(1, kh, kw, O)",
+    )
+    _, kh, kw, n_outputs = w.shape
+    node.expect(
+        x.shape[3] > 0 and n_outputs % x.shape[3] == 0,
+        f"has {x.shape[3]} input and {n_outputs} output channels, expected a multiple",
+    )
+    multiplier = n_outputs // x.shape[3]
+    node.expect(
+        node.number("depth_multiplier") in (0, multiplier),
+        f"has the depth multiplier {node.number('depth_multiplier')}, its shapes say {multiplier}",
+    )
+    geometry = Geometry.of(node, (x.shape[1], x.shape[2]), (kh, kw))
+    expected = (x.shape[0], *geometry.output, n_outputs)
+    node.expect(y.shape == expected, f"declares the output {y.shape}, computes {expected}")
+    matrix = weights.reshape(kh * kw, n_outputs)
+    if x.dtype == "float32":
+        bias = node.bias("float32", n_outputs)
+        floats = FloatOutput(node, bias[1] if bias else None, n_outputs)
+        return State(geometry, matrix.astype(np.float32), multiplier, floats, 0)
+    node.expect(
+        len(w.scale) in (1, n_outputs) and (len(w.scale) == 1 or w.axis == 3),
+        f"has {len(w.scale)} weight scales along dimension {w.axis}, expected 1 or {n_outputs} "
+        "along 3",
+    )
+    node.expect(not any(w.zero_point), "has weights with a zero point other than 0")
+    bias = node.bias("int32", n_outputs)
+    rows = matrix.T.astype(np.int64)
+    finish = Int8Output(node, rows, w.scale, bias[1] if bias else None, x, y)
+    return State(geometry, matrix.astype(float_for(rows)), multiplier, finish, x.zero_point[0])
+
+
+def evaluate(state: State, inputs: Inputs) -> Outputs:
+    """(B, H, W, C) -> (B, OH, OW, C * multiplier)."""
+    x = inputs[0]
+    assert x is not None
+    geometry, n_outputs = state.geometry, state.weights.shape[1]
+    padded = geometry.pad(x, state.fill, state.weights.dtype.type)
+    patches = geometry.patches(padded)  # (B, OH, OW, kh, kw, C)
+    if x.shape[3] == 1:
+        columns = patches.transpose(3, 4, 5, 0, 1, 2).reshape(len(state.weights), -1)
+        sums = state.weights.T @ columns
+    else:
+        acc = np.zeros((len(x), *geometry.output, n_outputs), padded.dtype)
+        for (m, n), weights in zip(np.ndindex(geometry.kernel), state.weights, strict=True):
+            tap = patches[:, :, :, m, n]
+            acc += (np.repeat(tap, state.multiplier, 3) if state.multiplier > 1 else tap) * weights
+        sums = np.ascontiguousarray(acc.reshape(-1, n_outputs).T)
+    y = state.finish(sums)
+    return (np.ascontiguousarray(y.T).reshape(len(x), *geometry.output, n_outputs),)

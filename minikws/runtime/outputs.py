@@ -1,0 +1,158 @@
+"""From sums of products to output values: bias, scaling, zero point, activation.
+
+Convolutions and dense layers end alike. In come sums of weight x input, one row a channel
+(O, P), computed by BLAS in floating point; out come int8 or float32 values of the same shape.
+
+Sums of int8 products are whole numbers, and a float holds whole numbers exactly up to 2**24
+(float32) or 2**53 (float64). As long as the sum of absolute values stays below, every partial
+sum is exact, in whatever order BLAS adds; `float_for` picks the type by that bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minikws._typing import Array, Float32, Float64, Int8, Int64
+from minikws.errors import SettingsError
+from minikws.fixedpoint import activation_range, quantize_multiplier, requantize, wrap32
+from minikws.graph import Tensor
+from minikws.runtime.node import Node
+
+_FLOAT_RANGES = {
+    "NONE": (-np.inf, np.inf),
+    "RELU": (0.0, np.inf),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+    "RELU6": (0.0, 6.0),
+}
+
+
+def float_for(weights: Int64) -> type[np.float32] | type[np.float64]:
+    """Return the float type in which `weights` (O, K) times int8 inputs sums exactly."""
+    return np.float32 if 128 * np.abs(weights).sum(axis=1).max(initial=0) < 2**24 else np.float64
+
+
+class Int8Output:
+    """Scale int32 sums to int8: clamp(requantize(sums + bias) + zero_point).
+
+    Parameters
+    ----------
+    node : the operator; its option `fused_activation_function` sets the clamp.
+    weights : (O, K) int64, weight zero point taken off.
+    weight_scales : (O,) or (1,).
+    bias : (O,) int32, or None.
+    input, output : int8 tensors.
+
+    The input's zero point is folded into the bias: sum w (x - z) = sum w x - z sum w.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        weights: Int64,
+        weight_scales: Sequence[float],
+        bias: Array | None,
+        input: Tensor,
+        output: Tensor,
+    ) -> None:
+        n_outputs = weights.shape[0]
+        in_scale, out_scale = node.scale(input, "input"), node.scale(output, "output")
+        # Ratios are taken in float64 from the stored float32 scales, as the C++ code does.
+        factors = [
+            quantize_multiplier(in_scale * scale / out_scale)
+            for scale in np.broadcast_to(np.asarray(weight_scales, np.float64), n_outputs).tolist()
+        ]
+        node.expect(all(shift <= 30 for _, shift in factors), "scales its sums by more than 2**30")
+        try:
+            low, high = activation_range(
+                str(node.options["fused_activation_function"]), out_scale, output.zero_point[0]
+            )
+        except SettingsError as error:
+            raise node.refuse(f"cannot run: {error}") from error
+        self.low, self.high = low, high
+        self.zero_point = output.zero_point[0]
+        self.multiplier = np.array([[m] for m, _ in factors], np.int64)
+        self.shift = np.array([[s] for _, s in factors], np.int64)
+        offset = -input.zero_point[0] * weights.sum(axis=1, dtype=np.int64)
+        if bias is not None:
+            offset = offset + bias.astype(np.int64).ravel()
+        self.offset = offset[:, None]
+
+        # Below 2**22, sums times a 31-bit multiplier keep all their bits in a float64.
+        largest = 128 * np.abs(weights).sum(axis=1, dtype=np.int64) + np.abs(offset)
+        self.is_small = bool(largest.max(initial=0) < 2**22 and self.shift.max(initial=0) <= 0)
+        self.hides_sign = low >= self.zero_point
+        self._rows = [(o, m, s) for o, (m, s) in zip(offset.tolist(), factors, strict=True)]
+        self._first = self.multiplier * 2.0**-31
+        self._first_half = self.offset * self._first + 0.5
+        self._second = 2.0 ** self.shift.astype(np.float64)
+
+    def __call__(self, sums: Array) -> Int8:
+        """(O, P) whole numbers as floats -> (O, P) int8."""
+        if self.is_small and sums.size > 32:
+            return self.fast(sums)
+        return self.few(sums) if sums.size <= 32 else self.exact(sums)
+
+    def exact(self, sums: Array) -> Int8:
+        """Scale in int64, for any size of sum; the form to read."""
+        acc = wrap32(sums.astype(np.int64) + self.offset)
+        values = requantize(acc, self.multiplier, self.shift) + self.zero_point
+        return np.asarray(np.clip(values, self.low, self.high).astype(np.int8))
+
+    def few(self, sums: Array) -> Int8:
+        """Scale some values as Python integers: less work than calling NumPy for them."""
+        rows = [
+            [
+                min(
+                    max(
+                        requantize(wrap32(int(value) + offset), multiplier, shift)
+                        + self.zero_point,
+                        self.low,
+                    ),
+                    self.high,
+                )
+                for value in row
+            ]
+            for row, (offset, multiplier, shift) in zip(sums.tolist(), self._rows, strict=True)
+        ]
+        return np.array(rows, np.int8)
+
+    def fast(self, sums: Array) -> Int8:
+        """Scale in float64, where every step is exact (`is_small`): four times as fast."""
+        v: Float64 = np.multiply(sums, self._first, dtype=np.float64)
+        v += self._first_half
+        np.floor(v, out=v)
+        v *= self._second
+        # Counted from the lowest value nothing is negative, and the cast rounds down.
+        if self.hides_sign:
+            # Halves of negative values round the other way, below the clamp: nobody sees it.
+            v += 0.5 + (self.zero_point - self.low)
+        else:
+            v += np.copysign(0.5, v)
+            np.trunc(v, out=v)
+            v += self.zero_point - self.low
+        np.maximum(v, 0, out=v)
+        np.minimum(v, self.high - self.low, out=v)
+        lifted = v.astype(np.uint8).view(np.int8)
+        lifted += np.int8(self.low)  # wraps to where it belongs
+        return np.asarray(lifted)
+
+
+class FloatOutput:
+    """Add the bias and clamp: clamp(sums + bias), float32."""
+
+    def __init__(self, node: Node, bias: Array | None, n_outputs: int) -> None:
+        activation = str(node.options["fused_activation_function"])
+        node.expect(
+            activation in _FLOAT_RANGES,
+            f"has the activation {activation}, expected one of {', '.join(_FLOAT_RANGES)}",
+        )
+        low, high = _FLOAT_RANGES[activation]
+        self.low, self.high = np.float32(low), np.float32(high)
+        values = np.zeros(n_outputs, np.float32) if bias is None else bias
+        self.bias = values.astype(np.float32).reshape(n_outputs, 1)
+
+    def __call__(self, sums: Array) -> Float32:
+        """(O, P) float32 -> (O, P) float32."""
+        return np.asarray(np.clip(sums + self.bias, self.low, self.high))
