@@ -30,7 +30,6 @@ settings.register_profile("deep", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
-
 def shared_folder() -> Path:
     """Return the folder of shared recordings and reference models, which may be absent."""
     return Path(os.environ.get("MINIKWS_SHARED", REPOSITORY.parent / "shared" / "data"))
@@ -38,7 +37,7 @@ def shared_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Shared recordings and reference models (speech_commands/, tflm/, cry/)."""
+    """Return the shared recordings and models (speech_commands/, tflm/, cry/)."""
     folder = shared_folder()
     if not folder.is_dir():
         pytest.skip(f"shared recordings absent: no folder {folder}; set MINIKWS_SHARED")
@@ -47,7 +46,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def tflm(shared_data: Path) -> Path:
-    """TFLite Micro's own models, clips and goldens."""
+    """Return the folder of TFLite Micro's own models, clips and goldens."""
     return shared_data / "tflm"
 
 
@@ -78,5 +77,5 @@ def write_tone_corpus(folder: Path, *, n_clips: int = 40, clip_samples: int = 40
 
 @pytest.fixture(scope="session")
 def tone_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of 250 ms tones, three words of 40 clips; do not write into it."""
+    """Return a corpus of 250 ms tones, three words of 40 clips; do not write into it."""
     return write_tone_corpus(tmp_path_factory.mktemp("tones"))

@@ -21,7 +21,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,11 +52,22 @@ class Kernel(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.__name__}>"
 
+    @overload
+    def jit(self, loops: Callable[P, R]) -> Callable[P, R]: ...
+
+    @overload
+    def jit(self, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
     def jit(self, loops: Callable[P, R] | None = None, **options: Any) -> Any:
-        """Register the twin: ``@name.jit`` or ``@name.jit(parallel=True)`` (numba.njit's options)."""
+        """Register the twin: ``@name.jit``, or ``@name.jit(parallel=True)`` (numba's options)."""
         if loops is None:
-            return lambda function: self.jit(function, **options)
-        self.loops, self._options = loops, options
+
+            def register(function: Callable[P, R]) -> Callable[P, R]:
+                self.loops, self._options = function, options
+                return function
+
+            return register
+        self.loops = loops
         return loops
 
     def compiled(self) -> Callable[P, R]:

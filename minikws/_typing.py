@@ -1,4 +1,4 @@
-"""Array aliases. Shapes stand in docstrings: B clips, N samples, T frames, F features, C channels."""
+"""Array aliases. Shapes are in docstrings: B clips, N samples, T frames, F features, C channels."""
 
 from __future__ import annotations
 

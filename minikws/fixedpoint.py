@@ -124,7 +124,8 @@ def rounding_multiply(a: N, b: N | int) -> N:
 
     Source: SaturatingRoundingDoublingHighMul, gemmlowp fixedpoint.h.
     """
-    return saturate32((a * b + 2**30) >> 31)
+    high = (a * b + 2**30) >> 31
+    return high - (high == 2**31)
 
 
 def rounding_shift(x: N, bits: N | int) -> N:

@@ -34,7 +34,9 @@ class Builder(Protocol):
         rng: np.random.Generator,
         dropout_rate: float,
         dtype: DTypeLike,
-    ) -> Network: ...
+    ) -> Network:
+        """Build it with fresh weights."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

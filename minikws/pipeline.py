@@ -15,6 +15,7 @@ import numpy as np
 from minikws._typing import Array, Features, Float64, Samples
 from minikws.audio import read_clip
 from minikws.errors import ModelFileError, SettingsError, ShapeError, nearest
+from minikws.fixedpoint import quantize
 from minikws.frontend import FRONTENDS, Frontend, make_frontend
 from minikws.runtime import Interpreter
 from minikws.tflite.metadata import info_of, labels_of
@@ -141,15 +142,20 @@ class Model:
     def outputs(self, clips: Samples) -> Array:
         """Run samples (B, N) through frontend and graph; return the raw outputs (B, L).
 
-        A frontend with a fixed int8 form (`micro`) hands its integers over as they are, as the
-        firmware does; other features are quantised by the file's own scale.
+        See `run_features` for how they are quantised.
         """
+        return self.run_features(self.frontend.extract(clips))
+
+    def run_features(self, features: Features) -> Array:
+        """Run features (B, T, F) through the graph; return the raw outputs (B, L).
+
+        A frontend with a fixed int8 form (`micro`) is quantised by its own scale, which gives the
+        integers that the firmware copies into the input tensor; others by the file's scale.
+        """
+        x: Array = features.reshape(len(features), *self._input.shape[1:])
         if self._input.dtype == "int8" and self.frontend.quantization is not None:
-            features: Array = self.frontend.extract_int8(clips)
-        else:
-            features = self.frontend.extract(clips)
-        y = self.interpreter.invoke(features.reshape(len(clips), *self._input.shape[1:]))
-        return y.reshape(len(clips), -1)
+            x = quantize(x, *self.frontend.quantization)
+        return self.interpreter.invoke(x).reshape(len(features), -1)
 
     def probabilities(self, outputs: Array) -> Float64:
         """Return raw outputs as real numbers, by the file's scale and zero point."""
@@ -259,11 +265,10 @@ class Stream:
             self._n_frames += 1
             waited = self._n_frames - settings.n_frames
             if waited >= 0 and waited % self._every_frames == 0:
-                features = self._recent.reshape(1, *model.interpreter.inputs[0].shape[1:])
-                output = model.interpreter.invoke(features)
+                output = model.run_features(self._recent[None])[0]
                 end = (self._n_frames - 1) * settings.hop_samples + settings.window_samples
                 end_ms = 1000 * end / settings.sample_rate_hz
-                due.append((end_ms, model.probabilities(output.reshape(-1))))
+                due.append((end_ms, model.probabilities(output)))
         return due
 
 

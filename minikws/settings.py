@@ -87,7 +87,7 @@ class ClipSettings:
 
     @property
     def n_frames(self) -> int:
-        """Frames T of one clip: 1 + (clip - window) // hop, a tail shorter than a window dropped."""
+        """Frames T of a clip: 1 + (clip - window) // hop, a tail shorter than a window dropped."""
         return 1 + (self.clip_samples - self.window_samples) // self.hop_samples
 
     @property
@@ -176,11 +176,11 @@ class MicroSettings(ClipSettings):
                 isinstance(value, int) and low <= value <= high,
                 f"{name}={value} is not a whole number from {low} to {high}; see MicroSettings",
             )
-        for name, high in (("pcan_strength", 10), ("pcan_offset", 1e9)):
+        for name, largest in (("pcan_strength", 10.0), ("pcan_offset", 1e9)):
             value = getattr(self, name)
             _require(
-                0 <= value <= high,
-                f"{name}={value:g} is not between 0 and {high:g}; see MicroSettings",
+                0 <= value <= largest,
+                f"{name}={value:g} is not between 0 and {largest:g}; see MicroSettings",
             )
         for name in ("enable_pcan", "enable_log"):
             value = getattr(self, name)

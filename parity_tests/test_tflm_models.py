@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from minikws.runtime import Interpreter, plan
-from minikws.tflite import read_model, write_model
+from minikws.tflite import attach, read_model, write_model
 from parity_tests.tflm_child import TFLiteMicro
 from tests.tflite import tiny
 
@@ -69,7 +69,8 @@ def test_micro_speech_written_again_runs_the_same(tflm: Path, oracle: TFLiteMicr
 def test_every_tensor_of_a_model_from_a_seed(oracle: TFLiteMicro) -> None:
     rng = np.random.default_rng(1)
     inputs = [rng.integers(-128, 128, (1, 60), np.int8) for _ in range(20)]
-    assert_every_tensor(write_model(tiny.keyword_model(seed=3)), inputs, oracle)
+    graph = attach(tiny.keyword_model(seed=3), {"labels": ["_silence_", "yes", "no"]})
+    assert_every_tensor(write_model(graph), inputs, oracle)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from minikws.errors import SettingsError
 
@@ -38,7 +39,7 @@ def add_corpus_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-unknown", action="store_true", help="no label _unknown_")
 
 
-def corpus_overrides(args: argparse.Namespace) -> dict[str, object]:
+def corpus_overrides(args: argparse.Namespace) -> dict[str, Any]:
     """Return the corpus settings that were given on the command line, by their field names."""
     from minikws.labels import parse_words
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Print the report."""
     from minikws import __version__
 
-    record = {
+    record: dict[str, Any] = {
         "minikws": __version__,
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -72,7 +72,7 @@ def _blas() -> str:
     import numpy as np
 
     try:
-        config: Any = np.show_config(mode="dicts")  # type: ignore[call-overload]
+        config: Any = np.show_config(mode="dicts")
         blas = config["Build Dependencies"]["blas"]
         return f"{blas['name']} {blas['version']}"
     except (TypeError, KeyError):  # NumPy before 1.26 only prints

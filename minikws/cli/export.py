@@ -86,12 +86,12 @@ def _info(found: Checkpoint, frontend: Frontend, accuracies: dict[str, Any]) -> 
     config = found.config
     settings = frontend.settings
     return {
-        "version": __version__,
         "labels": list(config.labels),
         "frontend": settings.to_json(),
         "sample_rate_hz": settings.sample_rate_hz,
         "clip_ms": settings.clip_ms,
         "training": {
+            "minikws": __version__,
             "model": config.model,
             "seed": config.train.seed,
             "steps": found.step,

@@ -1,4 +1,4 @@
-"""Where a command's words go: answers to stdout, messages to stderr, one JSON object with --json."""
+"""Where a command's words go: answers to stdout, messages to stderr, JSON with --json."""
 
 from __future__ import annotations
 

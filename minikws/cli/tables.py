@@ -29,10 +29,11 @@ def columns(rows: Sequence[Sequence[Any]]) -> str:
 
 def label_table(corpus: Corpus) -> str:
     """Return how many clips each label has in each partition."""
-    parts = ("training", "validation", "testing")
-    rows: list[list[Any]] = [["label", *parts]]
+    from minikws.data.splits import PARTITIONS
+
+    rows: list[list[Any]] = [["label", *PARTITIONS]]
     for index, label in enumerate(corpus.labels):
-        counts = [sum(c.label == index for c in corpus.partitions[p]) for p in parts]
+        counts = [sum(c.label == index for c in corpus.partitions[p]) for p in PARTITIONS]
         rows.append([label, *counts])
     return columns(rows)
 

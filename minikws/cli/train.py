@@ -256,8 +256,8 @@ def _dry_run(config: RunConfig, corpus: Corpus, out: Output) -> int:
     shape = (settings.n_frames, settings.n_features)
     unknown = {
         word: n
-        for part in ("training", "validation", "testing")
-        for word, n in corpus.counts(part).items()  # type: ignore[arg-type]
+        for part in corpus.partitions
+        for word, n in corpus.counts(part).items()
         if word not in corpus.labels
     }
     record = {

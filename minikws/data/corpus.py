@@ -156,7 +156,7 @@ class Corpus:
             if len(samples) <= self.clip_samples:
                 raise CorpusError(
                     f"{path} holds {len(samples)} samples at {self.sample_rate_hz} Hz and a clip "
-                    f"needs more than {self.clip_samples}; lengthen the noise recording or remove it"
+                    f"needs more than {self.clip_samples}; lengthen the recording or remove it"
                 )
             yield samples
 

@@ -17,7 +17,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minikws import _jit
 from minikws._typing import Array, Float
 from minikws.nn.fast import conv as fast_conv
-from minikws.nn.fast import dense as fast_dense
 from minikws.nn.fast import elementwise
 
 Padding = Literal["SAME", "VALID"]
@@ -87,7 +86,7 @@ def conv2d(
     freq = window(x.shape[2], w.shape[1], strides[1], padding)
     if _jit.ENABLED:
         planes = fast_conv.pack(x, *_places(time), *_places(freq))
-        y = fast_conv.correlate(planes, w, b, time.stride, time.n_out, freq.n_out)
+        y = fast_conv.convolve(planes, w, b, st=time.stride, n_t=time.n_out, n_f=freq.n_out)
         return np.moveaxis(y, -1, 0), ConvCache(x.shape, w, time, freq, planes)
     padded = np.pad(x, ((0, 0), (time.before, time.after), (freq.before, freq.after), (0, 0)))
     cache = ConvCache(x.shape, w, time, freq, padded)
@@ -102,8 +101,12 @@ def conv2d_backward_params(dy: Float, cache: ConvCache) -> tuple[Float, Float]:
     db[o] = sum over b, t, f of dy.
     """
     if _jit.ENABLED:
-        return fast_conv.correlate_params(
-            cache.padded, batch_last(dy), *cache.w.shape[:2], cache.time.stride, cache.freq.stride
+        return fast_conv.convolve_params(
+            cache.padded,
+            batch_last(dy),
+            kt=cache.time.size,
+            kf=cache.freq.size,
+            st=cache.time.stride,
         )
     dw = np.einsum("btfcmn,btfo->mnco", _patches(cache), dy, optimize=True)
     return np.asarray(dw), np.asarray(dy.sum((0, 1, 2)))
@@ -150,24 +153,18 @@ def _places(w: Window) -> tuple[int, int, int, int]:
 
 def dense(x: Float, w: Float, b: Float) -> tuple[Float, tuple[Float, Float]]:
     """Mix all inputs into each output: y = x @ w + b, (B, N) @ (N, M) -> (B, M)."""
-    if _jit.ENABLED and w.shape[1] <= fast_dense.MAX_OUTPUTS:
-        return fast_dense.dense(batch_last(x), w, b), (x, w)
     return np.asarray(x @ w + b), (x, w)
 
 
 def dense_backward_params(dy: Float, cache: tuple[Float, Float]) -> tuple[Float, Float]:
     """Return dw = x' @ dy and db = sum over b of dy."""
-    x, w = cache
-    if _jit.ENABLED and w.shape[1] <= fast_dense.MAX_OUTPUTS:
-        return fast_dense.dense_params(batch_last(x), dy), np.asarray(dy.sum(0))
+    x, _ = cache
     return np.asarray(x.T @ dy), np.asarray(dy.sum(0))
 
 
 def dense_backward_input(dy: Float, cache: tuple[Float, Float]) -> Float:
     """Return dx = dy @ w', batch-last in memory as the input was."""
     w = cache[1]
-    if _jit.ENABLED and w.shape[1] <= fast_dense.MAX_OUTPUTS:
-        return np.asarray(fast_dense.dense_input(w, dy).T)
     return np.asarray((w @ dy.T).T)
 
 

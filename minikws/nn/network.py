@@ -80,8 +80,8 @@ class Network:
         ShapeError : the features are not (B, T, F) of this network.
         """
         x = self._checked(features)
-        for x in self.activations(x, training=training):  # noqa: B020
-            pass
+        for _, layer in self.layers:
+            x = layer.forward(x, training=training)
         return x
 
     def backward(self, dlogits: Float) -> None:

@@ -23,7 +23,7 @@ from minikws.runtime.node import Kernel, Node
 from minikws.runtime.ops import OPS
 from minikws.tflite import check_graph, read_model
 
-BATCH_CLIPS = 32  # clips that go through the operators at once; more do not fit into a cache
+BATCH_CLIPS = 16  # clips that go through the operators at once; more leave the cache
 
 
 class _Step(NamedTuple):
@@ -113,11 +113,7 @@ class Interpreter:
         ------
         ShapeError : another shape or dtype, or a model with several inputs or outputs.
         """
-        if len(self.graph.main.inputs) != 1 or len(self.graph.main.outputs) != 1:
-            raise ShapeError(
-                f"invoke() takes models with one input and one output, this one has "
-                f"{len(self.graph.main.inputs)} and {len(self.graph.main.outputs)}; use run()"
-            )
+        self._expect_single("invoke()")
         return self._run([np.asarray(x)])[0]
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -213,6 +209,7 @@ class Interpreter:
                 for t in self.inputs
             ]
         else:
+            self._expect_single("profile() with an array")
             given = [np.asarray(x)]
         self._run(given)
         times = np.empty((rounds, len(self._steps)), np.float64)
@@ -228,6 +225,14 @@ class Interpreter:
             OpTime(i, op.name, float(seconds), float(seconds) / total)
             for i, (op, seconds) in enumerate(zip(self.graph.main.ops, medians, strict=True))
         ]
+
+    def _expect_single(self, caller: str) -> None:
+        main = self.graph.main
+        if len(main.inputs) != 1 or len(main.outputs) != 1:
+            raise ShapeError(
+                f"{caller} takes models with one input and one output, this one has "
+                f"{len(main.inputs)} and {len(main.outputs)}; use run()"
+            )
 
     def _names(self, side: str) -> dict[str, int]:
         """Return every name of the inputs: the tensors' own, and the signature's before them."""

@@ -132,8 +132,7 @@ class Int8Output:
             v += np.copysign(0.5, v)
             np.trunc(v, out=v)
             v += self.zero_point - self.low
-        np.maximum(v, 0, out=v)
-        np.minimum(v, self.high - self.low, out=v)
+        np.clip(v, 0.0, float(self.high - self.low), out=v)
         lifted = v.astype(np.uint8).view(np.int8)
         lifted += np.int8(self.low)  # wraps to where it belongs
         return np.asarray(lifted)

@@ -96,6 +96,7 @@ def _find_lives(graph: Graph, name: str) -> list[_Life]:
         for life, offset in zip(tensors[s], offsets, strict=True):
             life.offset = offset
     scratch: list[_Life] = []
+    walked: set[int] = set()  # a subgraph that is called once is planned once
     scope = 0
 
     def walk(s: int) -> None:
@@ -111,9 +112,11 @@ def _find_lives(graph: Graph, name: str) -> list[_Life]:
                     tensors[s][index].first = scope
             if op.name == "CALL_ONCE" and not op.custom:
                 scope += 1
-                target = op.options["init_subgraph_index"]
+                target = op.options.get("init_subgraph_index", 0)
                 assert isinstance(target, int)
-                walk(target)
+                if target not in walked:
+                    walked.add(target)
+                    walk(target)
             for index in (*op.inputs, *op.outputs):
                 if index != -1:
                     tensors[s][index].last = scope

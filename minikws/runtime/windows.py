@@ -55,6 +55,11 @@ class Geometry:
             n = -(-size // s) if same else -(-(size - reach + 1) // s)
             node.expect(n >= 1, f"has a kernel that reaches over {reach} of {size} values")
             padding = max(0, (n - 1) * s + reach - size) if same else 0
+            # A dilation of millions is no model, and its padding would fill the memory.
+            node.expect(
+                padding <= 16 * size + 4096,
+                f"has a kernel that reaches over {reach} values on an input of {size}",
+            )
             before.append(padding // 2)
             after.append(padding - padding // 2)
             output.append(n)

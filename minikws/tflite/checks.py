@@ -23,6 +23,7 @@ from minikws.tflite.schema import (
 )
 
 MAX_RANK = 6
+MAX_SUBGRAPHS = 100
 OFFLINE_PLAN = "OfflineMemoryAllocation"
 ADVICE = "export the model again"
 
@@ -44,8 +45,11 @@ def check_graph(graph: Graph, name: str = "the model") -> None:
     ------
     ModelFileError : the first thing that cannot be.
     """
-    if not graph.subgraphs:
-        raise ModelFileError(f"{name} holds no subgraph, expected one or more; {ADVICE}")
+    if not 1 <= len(graph.subgraphs) <= MAX_SUBGRAPHS:
+        raise ModelFileError(
+            f"{name} holds {len(graph.subgraphs)} subgraphs, expected 1 to {MAX_SUBGRAPHS}; "
+            f"{ADVICE}"
+        )
     for index, subgraph in enumerate(graph.subgraphs):
         part = name if index == 0 else f"subgraph {index} of {name}"
         for i, tensor in enumerate(subgraph.tensors):

@@ -5,7 +5,7 @@ Two forms stand side by side. minikws' own is a metadata buffer named ``minikws`
 `training`. The ecosystem's is a ``TFLITE_METADATA`` buffer that says which appended file
 holds the labels of the output, so that other tools show the words too.
 
-Source of the second: metadata_schema.fbs (identifier M001), tflite-support.
+minikws' own is asked first. The other form's bytes are in `minikws.tflite.associated`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from typing import Any
 
 from minikws.errors import ModelFileError
 from minikws.graph import Graph
-from minikws.tflite.flatbuffer import Number, Record, Records, Source, Table, Text, serialize
+from minikws.tflite.associated import ASSOCIATED_NAME, LABELS_FILE, describe_labels, label_files
+from minikws.tflite.reader import ModelSource, read_model
 
 INFO_NAME = "minikws"
 INFO_VERSION = 1
-ASSOCIATED_NAME = "TFLITE_METADATA"
-LABELS_FILE = "labels.txt"
-_IDENTIFIER = b"M001"
-_AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 
 
 def attach(graph: Graph, info: Mapping[str, Any]) -> Graph:
@@ -47,18 +44,23 @@ def attach(graph: Graph, info: Mapping[str, Any]) -> Graph:
     files = dict(graph.files)
     labels = record.get("labels")
     if labels is not None:
-        metadata[ASSOCIATED_NAME] = _associated_metadata(graph)
+        metadata[ASSOCIATED_NAME] = describe_labels(graph)
         files[LABELS_FILE] = "".join(f"{label}\n" for label in labels).encode("utf-8")
     return replace(graph, metadata=MappingProxyType(metadata), files=MappingProxyType(files))
 
 
-def info_of(graph: Graph, name: str = "the model") -> dict[str, Any] | None:
-    """Return what minikws wrote about the model, None where it did not write the file.
+def info_of(model: Graph | ModelSource) -> dict[str, Any] | None:
+    """Return what minikws wrote about a model, None where it did not write the file.
+
+    Parameters
+    ----------
+    model : a graph, a path, or the bytes of a .tflite file.
 
     Raises
     ------
     ModelFileError : the JSON is damaged, or a field has a wrong type.
     """
+    graph, name = _open(model)
     stored = graph.metadata.get(INFO_NAME)
     if stored is None:
         return None
@@ -73,41 +75,35 @@ def info_of(graph: Graph, name: str = "the model") -> dict[str, Any] | None:
     return dict(record)
 
 
-def labels_of(graph: Graph, name: str = "the model") -> tuple[str, ...] | None:
+def labels_of(model: Graph | ModelSource) -> tuple[str, ...] | None:
     """Return the labels in output order, None where the file has none.
 
-    minikws' own description is asked first, then the associated file of the output tensor.
+    Parameters
+    ----------
+    model : a graph, a path, or the bytes of a .tflite file.
 
     Raises
     ------
-    ModelFileError : either of them is damaged.
+    ModelFileError : the description or the list of label files is damaged.
     """
-    info = info_of(graph, name)
+    graph, name = _open(model)
+    info = info_of(graph)
     if info is not None and "labels" in info:
         return tuple(info["labels"])
-    for file_name in _label_files(graph, name):
-        text = graph.files[file_name].decode("utf-8", errors="replace")
+    for file_name in label_files(graph, name):
+        text = graph.files.get(file_name, b"").decode("utf-8", errors="replace")
         labels = tuple(line.strip() for line in text.splitlines() if line.strip())
         if labels:
             return labels
     return None
 
 
-def check_associated_files(graph: Graph, name: str) -> None:
-    """Make sure that the label files which the metadata lists are there.
-
-    They stand at the file's very end: where they are missing, the file was cut.
-
-    Raises
-    ------
-    ModelFileError : a listed file is missing, or the list is damaged.
-    """
-    for file_name in _label_files(graph, name):
-        if file_name not in graph.files:
-            raise ModelFileError(
-                f"{name} should end with the appended file {file_name}, which is missing; "
-                "the file is damaged or the download incomplete"
-            )
+def _open(model: Graph | ModelSource) -> tuple[Graph, str]:
+    """Return the graph, and how messages name it."""
+    if isinstance(model, Graph):
+        return model, "the model"
+    in_memory = isinstance(model, bytes | bytearray | memoryview)
+    return read_model(model), "the model" if in_memory else str(model)
 
 
 def _check_info(record: Any, what: str) -> None:
@@ -116,11 +112,11 @@ def _check_info(record: Any, what: str) -> None:
             raise ModelFileError(f"{what} is wrong: {sentence}; export the model again")
 
     def is_number(value: Any) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12
 
     expect(isinstance(record, dict), f"expected an object, found {type(record).__name__}")
     version = record.get("version")
-    expect(isinstance(version, int) and version >= 1, f"its version is {version!r}")
+    expect(isinstance(version, int) and is_number(version), f"its version is {version!r}")
     if version > INFO_VERSION:
         raise ModelFileError(
             f"{what} has the version {version}, this minikws knows up to {INFO_VERSION}; "
@@ -138,7 +134,7 @@ def _check_info(record: Any, what: str) -> None:
     if "frontend" in record:
         frontend = record["frontend"]
         expect(
-            isinstance(frontend, dict) and isinstance(frontend.get("kind"), str),
+            isinstance(frontend, Mapping) and isinstance(frontend.get("kind"), str),
             f"expected a frontend with its kind, found {frontend!r}",
         )
     for field in ("sample_rate_hz", "clip_ms"):
@@ -149,44 +145,6 @@ def _check_info(record: Any, what: str) -> None:
             )
     if "training" in record:
         expect(
-            isinstance(record["training"], dict),
+            isinstance(record["training"], Mapping),
             f"expected training as an object, found {record['training']!r}",
         )
-
-
-def _associated_metadata(graph: Graph) -> bytes:
-    """Return the metadata FlatBuffer: the first output tensor is labelled by labels.txt."""
-    names = graph.main.tensors
-    label_file = Record(
-        {
-            0: Text(LABELS_FILE),
-            1: Text("The label of each value of the output, one a line."),
-            2: Number("b", _AXIS_LABELS),
-        }
-    )
-    inputs = [Record({0: Text(names[index].name)}) for index in graph.main.inputs]
-    outputs = [
-        Record({0: Text(names[index].name), **({6: Records([label_file])} if i == 0 else {})})
-        for i, index in enumerate(graph.main.outputs)
-    ]
-    subgraph = Record({2: Records(inputs), 3: Records(outputs)})
-    model = Record({0: Text("keyword spotting"), 3: Records([subgraph]), 7: Text("1.0.0")})
-    return serialize(model, _IDENTIFIER)
-
-
-def _label_files(graph: Graph, name: str) -> list[str]:
-    """Return the names of the files that label an output tensor."""
-    stored = graph.metadata.get(ASSOCIATED_NAME)
-    if stored is None:
-        return []
-    source = Source(stored, f"the TFLite metadata in {name}")
-    root = source.root(_IDENTIFIER, "the TFLite metadata")
-    outputs: list[Table] = []
-    for subgraph in root.tables(3, "subgraph metadata")[:1]:
-        outputs = subgraph.tables(3, "output metadata")
-    return [
-        file.string(0)
-        for output in outputs
-        for file in output.tables(6, "associated file")
-        if file.integer(2, "b") == _AXIS_LABELS
-    ]

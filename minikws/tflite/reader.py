@@ -10,6 +10,7 @@ Source: schema.fbs (version 3); names and defaults are rows of `minikws.tflite.s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -23,9 +24,9 @@ from minikws.errors import ModelFileError, UnsupportedOpError
 from minikws.graph import Graph, Op, OptionValue, Subgraph, Tensor
 from minikws.tflite import flexbuffer, schema
 from minikws.tflite.archive import read_files
+from minikws.tflite.associated import check_associated_files
 from minikws.tflite.checks import MAX_RANK, check_graph
 from minikws.tflite.flatbuffer import Source, Table
-from minikws.tflite.metadata import check_associated_files
 
 ModelSource: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview
 
@@ -194,7 +195,7 @@ def _constant(data: memoryview, dtype: str, shape: tuple[int, ...], table: Table
         )
     if dtype == "int4":
         pairs = np.frombuffer(data, np.uint8)
-        nibbles = np.stack([pairs & 15, pairs >> 4], axis=-1).ravel()[: int(np.prod(shape))]
+        nibbles = np.stack([pairs & 15, pairs >> 4], axis=-1).ravel()[: math.prod(shape)]
         values = ((nibbles ^ 8).astype(np.int8) - np.int8(8)).reshape(shape)
     else:
         values = np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)

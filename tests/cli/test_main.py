@@ -79,7 +79,9 @@ def test_underscores_in_option_names_only() -> None:
     assert with_dashes(["--a_b", "--c_d=e_f", "g_h"]) == ["--a-b", "--c-d=e_f", "g_h"]
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", True), ("true", True), ("0", False), ("", False)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("true", True), ("0", False), ("", False)]
+)
 def test_booleans_mean_what_they_say(text: str, value: bool) -> None:
     assert boolean(text) is value
 

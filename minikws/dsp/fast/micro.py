@@ -27,55 +27,53 @@ LANES = 64
 def levels_loops(clips: Any, settings: Any) -> Any:
     """Twin of `micro_stages.levels`: blocks of 64 frames in parallel."""
 
+    # Numba widens int32 products and sums to 64 bits: each line narrows them again.
+    def quarter(v: Any) -> Any:
+        return np.int32(np.int32(v * 8191 + 16384) >> 15)
+
+    def half(v: Any) -> Any:
+        return np.int32(np.int32(v * 16383 + 16384) >> 15)
+
+    def real_part(x: Any, y: Any, c: Any, s: Any) -> Any:
+        return np.int32(np.int32(np.int32(x * c) - np.int32(y * s) + 16384) >> 15)
+
+    def imaginary_part(x: Any, y: Any, c: Any, s: Any) -> Any:
+        return np.int32(np.int32(np.int32(x * s) + np.int32(y * c) + 16384) >> 15)
+
     def radix_4(re: Any, im: Any, cosines: Any, sines: Any, n: int, m: int) -> None:
         step = n // (4 * m)
         for k in range(m):
-            c1 = np.int16(cosines[k * step])
-            s1 = np.int16(sines[k * step])
-            c2 = np.int16(cosines[2 * k * step])
-            s2 = np.int16(sines[2 * k * step])
-            c3 = np.int16(cosines[3 * k * step])
-            s3 = np.int16(sines[3 * k * step])
+            c1, s1 = np.int16(cosines[k * step]), np.int16(sines[k * step])
+            c2, s2 = np.int16(cosines[2 * k * step]), np.int16(sines[2 * k * step])
+            c3, s3 = np.int16(cosines[3 * k * step]), np.int16(sines[3 * k * step])
             for i in range(k, n, 4 * m):
                 re0, re1, re2, re3 = re[i], re[i + m], re[i + 2 * m], re[i + 3 * m]
                 im0, im1, im2, im3 = im[i], im[i + m], im[i + 2 * m], im[i + 3 * m]
                 for lane in range(LANES):
-                    a0 = np.int32(re0[lane] * 8191 + 16384) >> 15
-                    b0 = np.int32(im0[lane] * 8191 + 16384) >> 15
-                    x = np.int32(np.int32(re1[lane] * 8191 + 16384) >> 15)
-                    y = np.int32(np.int32(im1[lane] * 8191 + 16384) >> 15)
-                    a1 = np.int32(x * c1 - y * s1 + 16384) >> 15
-                    b1 = np.int32(x * s1 + y * c1 + 16384) >> 15
-                    x = np.int32(np.int32(re2[lane] * 8191 + 16384) >> 15)
-                    y = np.int32(np.int32(im2[lane] * 8191 + 16384) >> 15)
-                    a2 = np.int32(x * c2 - y * s2 + 16384) >> 15
-                    b2 = np.int32(x * s2 + y * c2 + 16384) >> 15
-                    x = np.int32(np.int32(re3[lane] * 8191 + 16384) >> 15)
-                    y = np.int32(np.int32(im3[lane] * 8191 + 16384) >> 15)
-                    a3 = np.int32(x * c3 - y * s3 + 16384) >> 15
-                    b3 = np.int32(x * s3 + y * c3 + 16384) >> 15
-                    re0[lane] = a0 + a2 + (a1 + a3)
-                    im0[lane] = b0 + b2 + (b1 + b3)
-                    re1[lane] = a0 - a2 + (b1 - b3)
-                    im1[lane] = b0 - b2 - (a1 - a3)
-                    re2[lane] = a0 + a2 - (a1 + a3)
-                    im2[lane] = b0 + b2 - (b1 + b3)
-                    re3[lane] = a0 - a2 - (b1 - b3)
-                    im3[lane] = b0 - b2 + (a1 - a3)
+                    x0, y0 = quarter(re0[lane]), quarter(im0[lane])
+                    x, y = quarter(re1[lane]), quarter(im1[lane])
+                    x1, y1 = real_part(x, y, c1, s1), imaginary_part(x, y, c1, s1)
+                    x, y = quarter(re2[lane]), quarter(im2[lane])
+                    x2, y2 = real_part(x, y, c2, s2), imaginary_part(x, y, c2, s2)
+                    x, y = quarter(re3[lane]), quarter(im3[lane])
+                    x3, y3 = real_part(x, y, c3, s3), imaginary_part(x, y, c3, s3)
+                    ex, ey = np.int32(x0 + x2), np.int32(y0 + y2)
+                    dx, dy = np.int32(x0 - x2), np.int32(y0 - y2)
+                    gx, gy = np.int32(x1 + x3), np.int32(y1 + y3)
+                    hx, hy = np.int32(x1 - x3), np.int32(y1 - y3)
+                    re0[lane], im0[lane] = np.int32(ex + gx), np.int32(ey + gy)
+                    re1[lane], im1[lane] = np.int32(dx + hy), np.int32(dy - hx)
+                    re2[lane], im2[lane] = np.int32(ex - gx), np.int32(ey - gy)
+                    re3[lane], im3[lane] = np.int32(dx - hy), np.int32(dy + hx)
 
     def radix_2(re: Any, im: Any) -> None:  # only the innermost stage, whose twiddle is 32767
         for i in range(0, len(re), 2):
             for lane in range(LANES):
-                a0 = np.int32(re[i, lane] * 16383 + 16384) >> 15
-                b0 = np.int32(im[i, lane] * 16383 + 16384) >> 15
-                x = np.int32(np.int32(re[i + 1, lane] * 16383 + 16384) >> 15)
-                y = np.int32(np.int32(im[i + 1, lane] * 16383 + 16384) >> 15)
-                a1 = np.int32(x * 32767 + 16384) >> 15
-                b1 = np.int32(y * 32767 + 16384) >> 15
-                re[i, lane] = a0 + a1
-                im[i, lane] = b0 + b1
-                re[i + 1, lane] = a0 - a1
-                im[i + 1, lane] = b0 - b1
+                x0, y0 = half(re[i, lane]), half(im[i, lane])
+                x, y = half(re[i + 1, lane]), half(im[i + 1, lane])
+                x1, y1 = real_part(x, y, 32767, 0), imaginary_part(x, y, 32767, 0)
+                re[i, lane], im[i, lane] = x0 + x1, y0 + y1
+                re[i + 1, lane], im[i + 1, lane] = x0 - x1, y0 - y1
 
     hop, window = settings.hop_samples, settings.window
     order = settings.fft.order
@@ -136,21 +134,19 @@ def levels_loops(clips: Any, settings: Any) -> Any:
             re_p, im_p = re[place[p]], im[place[p]]
             if preprocessor:
                 for lane in range(LANES):
-                    x = np.int32(np.int16(source[lane]) * c_even) >> 12
-                    y = np.int32((source[lane] >> 16) * c_odd) >> 12
-                    re_p[lane] = x
-                    im_p[lane] = y
+                    x = np.int32(np.int32(np.int16(source[lane]) * c_even) >> 12)
+                    y = np.int32(np.int32(np.int32(source[lane] >> 16) * c_odd) >> 12)
+                    re_p[lane], im_p[lane] = x, y
                     top = peaks[lane]
-                    top = x if x > top else (np.int16(-x) if -x > top else top)
-                    peaks[lane] = y if y > top else (np.int16(-y) if -y > top else top)
+                    top = x if x > top else (np.int32(np.int16(-x)) if -x > top else top)
+                    peaks[lane] = y if y > top else (np.int32(np.int16(-y)) if -y > top else top)
             else:
                 for lane in range(LANES):
-                    x = np.int32(np.int16(source[lane]) * c_even) >> 12
-                    y = np.int32((source[lane] >> 16) * c_odd) >> 12
-                    re_p[lane] = x
-                    im_p[lane] = y
-                    x, y = abs(x) & 32767, abs(y) & 32767  # 32768 counts as nothing
-                    peaks[lane] = max(peaks[lane], np.int32(max(x, y)))
+                    x = np.int32(np.int32(np.int16(source[lane]) * c_even) >> 12)
+                    y = np.int32(np.int32(np.int32(source[lane] >> 16) * c_odd) >> 12)
+                    re_p[lane], im_p[lane] = x, y
+                    x, y = np.int32(abs(x) & 32767), np.int32(abs(y) & 32767)  # not 32768
+                    peaks[lane] = max(peaks[lane], max(x, y))
         for p in range(n_pairs, n):
             re[place[p]] = 0
             im[place[p]] = 0
@@ -186,28 +182,24 @@ def levels_loops(clips: Any, settings: Any) -> Any:
 
         # From the complex transform of pairs to the real one's bins, and their energies.
         for lane in range(LANES):
-            x = np.int32(re[0, lane] * 16383 + 16384) >> 15
-            y = np.int32(im[0, lane] * 16383 + 16384) >> 15
-            power[0, lane] = (x + y) * (x + y)
-            power[n, lane] = (x - y) * (x - y)
+            x, y = half(re[0, lane]), half(im[0, lane])
+            power[0, lane] = np.int32(x + y) * np.int32(x + y)
+            power[n, lane] = np.int32(x - y) * np.int32(x - y)
         for k in range(1, n // 2 + 1):
             c, s = np.int16(post_cosines[k - 1]), np.int16(post_sines[k - 1])
             re_k, im_k, re_m, im_m = re[k], im[k], re[n - k], im[n - k]
             low, high = power[k], power[n - k]
             for lane in range(LANES):
-                x = np.int32(re_k[lane] * 16383 + 16384) >> 15
-                y = np.int32(im_k[lane] * 16383 + 16384) >> 15
-                negative = np.int16(-im_m[lane])
-                x_m = np.int32(re_m[lane] * 16383 + 16384) >> 15
-                y_m = np.int32(negative * 16383 + 16384) >> 15
+                x, y = half(re_k[lane]), half(im_k[lane])
+                x_m, y_m = half(re_m[lane]), half(np.int16(-im_m[lane]))
                 fx, fy = np.int32(x + x_m), np.int32(y + y_m)
                 dx, dy = np.int32(x - x_m), np.int32(y - y_m)
-                tx = np.int16(np.int32(dx * c - dy * s + 16384) >> 15)
-                ty = np.int16(np.int32(dx * s + dy * c + 16384) >> 15)
-                x, y = np.int32(fx + tx) >> 1, np.int32(fy + ty) >> 1
-                low[lane] = np.int32(x * x) + np.int32(y * y)
-                x, y = np.int32(fx - tx) >> 1, np.int32(ty - fy) >> 1
-                high[lane] = np.int32(x * x) + np.int32(y * y)
+                tx = np.int32(np.int16(real_part(dx, dy, c, s)))
+                ty = np.int32(np.int16(imaginary_part(dx, dy, c, s)))
+                x, y = np.int32(np.int32(fx + tx) >> 1), np.int32(np.int32(fy + ty) >> 1)
+                low[lane] = np.int32(np.int32(x * x) + np.int32(y * y))
+                x, y = np.int32(np.int32(fx - tx) >> 1), np.int32(np.int32(ty - fy) >> 1)
+                high[lane] = np.int32(np.int32(x * x) + np.int32(y * y))
 
         # Each bin goes to the band's falling and rising sums; a channel is the rising sum of one
         # band and the falling sum of the next. Whole numbers below 2**53: float64 is exact.
@@ -253,57 +245,64 @@ def compress_loops(levels: Any, estimate: Any, settings: Any) -> Any:
 
     n_clips, n_frames, n_mels = levels.shape
     n_values = n_frames * n_mels
+    arriving = np.ascontiguousarray(levels).reshape((n_clips, n_values))
     share = np.empty(n_mels, np.uint32)
     share[0::2] = noise.even_smoothing
     share[1::2] = noise.odd_smoothing
-    rest = (16384 - share.astype(np.int64)).astype(np.uint32)
-    out = np.empty((n_clips, n_frames, n_mels), np.uint16)
+    out = np.empty((n_clips, n_values), np.uint16)
     after = estimate.copy()
 
     for clip in prange(n_clips):
-        current = after[clip]
-        estimates = np.empty((n_frames, n_mels), np.uint32)
-        values = np.empty((n_frames, n_mels), np.uint32)
-        for t in range(n_frames):
-            arriving, estimates_t, values_t = levels[clip, t], estimates[t], values[t]
-            for f in range(n_mels):
-                signal = np.int64(arriving[f])
-                scaled = (signal << smoothing_bits) & 0xFFFFFFFF
-                total = scaled * np.int64(share[f]) + np.int64(current[f]) * np.int64(rest[f])
-                smooth = (total >> 14) & 0xFFFFFFFF
-                current[f] = smooth
-                estimates_t[f] = smooth
-                remaining = (scaled - min(smooth, scaled)) >> smoothing_bits
-                values_t[f] = max(remaining, (signal * least) >> 14)
-
-        flat, flat_estimates, flat_out = values.ravel(), estimates.ravel(), out[clip].ravel()
+        signals, finished = arriving[clip], out[clip]
+        estimates = np.empty(n_values, np.uint32)
+        values = np.empty(n_values, np.uint32)
         floats = np.empty(n_values, np.float64)
         bits = floats.view(np.int64)  # a whole number's bit length stands in its exponent
+
+        # The only step that needs the frame before; few arrays a loop, or it is not vectorized.
+        before = after[clip]
+        for t in range(n_frames):
+            signals_t = signals[t * n_mels : (t + 1) * n_mels]
+            estimates_t = estimates[t * n_mels : (t + 1) * n_mels]
+            for f in range(n_mels):
+                scaled = (np.int64(signals_t[f]) << smoothing_bits) & 0xFFFFFFFF
+                new = np.int64(share[f])
+                estimates_t[f] = (scaled * new + np.int64(before[f]) * (16384 - new)) >> 14
+            before = estimates_t
+        after[clip] = before
+
+        for i in range(n_values):
+            signal, smooth = np.int64(signals[i]), np.int64(estimates[i])
+            scaled = (signal << smoothing_bits) & 0xFFFFFFFF
+            remaining = (scaled - min(smooth, scaled)) >> smoothing_bits
+            values[i] = max(remaining, (signal * least) >> 14)
         if enable_pcan:
             for i in range(n_values):
-                floats[i] = flat_estimates[i]
+                floats[i] = estimates[i]
             for i in range(n_values):
                 length = max((bits[i] >> 52) - 1022, 0)
-                within = ((np.int64(flat_estimates[i]) << 21) >> (length + 10)) & 1023
+                within = ((np.int64(estimates[i]) << 21) >> (length + 10)) & 1023
                 rise = (((curves[length] * within) >> 5) + (slopes[length] << 5)) * within
                 gain = (((rise + 16384) >> 15) + starts[length]) & 0xFFFFFFFF
-                ratio = ((np.int64(flat[i]) * gain) >> snr_shift) & 0xFFFFFFFF
-                flat[i] = (ratio * ratio) >> 20 if ratio < 8192 else (ratio >> 6) - 64
+                ratio = ((np.int64(values[i]) * gain) >> snr_shift) & 0xFFFFFFFF
+                parabola, line = (ratio * ratio) >> 20, (ratio >> 6) - 64
+                values[i] = parabola if ratio < 8192 else line
         if enable_log:
             for i in range(n_values):
-                floats[i] = ((np.int64(flat[i]) << up) >> down) & 0xFFFFFFFF
+                values[i] = ((np.int64(values[i]) << up) >> down) & 0xFFFFFFFF
+                floats[i] = values[i]
             for i in range(n_values):
-                value = ((np.int64(flat[i]) << up) >> down) & 0xFFFFFFFF
+                value = np.int64(values[i])
                 power = max((bits[i] >> 52) - 1023, 0)
                 fraction = ((value << 16) >> power) & 65535
                 segment = fraction >> 9
-                low = np.int64(log_table[segment])
-                bend = ((log_table[segment + 1] - low) * (fraction & 511)) >> 16
-                log2 = (power << 16) + fraction + low + bend
+                low, high = np.int64(log_table[segment]), np.int64(log_table[segment + 1])
+                log2 = (power << 16) + fraction + low + (((high - low) * (fraction & 511)) >> 16)
                 natural = (45426 * log2 + 32768) >> 16
                 scaled = (((natural << scale_shift) + 32768) & 0xFFFFFFFF) >> 16
-                flat_out[i] = min(scaled, largest) if value > 1 else 0
+                scaled = min(scaled, largest)
+                finished[i] = scaled if value > 1 else 0
         else:
             for i in range(n_values):
-                flat_out[i] = min(np.int64(flat[i]), largest)
-    return out, after
+                finished[i] = min(np.int64(values[i]), largest)
+    return out.reshape((n_clips, n_frames, n_mels)), after

@@ -1,0 +1,205 @@
+"""minikws info: what is inside a model file, or how large an architecture is."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minikws.cli.output import Output
+
+if TYPE_CHECKING:
+    from minikws.graph import Graph, Tensor
+
+HELP = "show layers, shapes, multiply-adds, bytes, arena, labels and frontend of a model"
+EXAMPLE = "minikws info yes_no.tflite"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add = parser.add_argument
+    add("model", metavar="MODEL_FILE_OR_ARCHITECTURE", help="a .tflite file, or tiny_conv …")
+    add(
+        "--frontend",
+        "--preprocess",
+        default="micro",
+        metavar="KIND",
+        help="sizes an architecture's input (default micro)",
+    )
+    add(
+        "--labels-count",
+        type=int,
+        default=4,
+        metavar="N",
+        help="an architecture's outputs (default 4)",
+    )
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Show a file, or an architecture by its name."""
+    if Path(args.model).is_file():
+        return _file(args.model, out)
+    return _architecture(args, out)
+
+
+def _file(path: str, out: Output) -> int:
+    from minikws.cli.tables import columns
+    from minikws.runtime import plan, summarize
+    from minikws.tflite import info_of, labels_of, read_model
+
+    graph = read_model(path)
+    summary, planned = summarize(graph), plan(graph, path)
+    info = info_of(graph) or {}
+    labels = labels_of(graph)
+    size = Path(path).stat().st_size
+    out.result(
+        {
+            "file": path,
+            "bytes": size,
+            "labels": list(labels) if labels else None,
+            "frontend": info.get("frontend"),
+            "inputs": [_tensor(t, name) for t, name in _side(graph, "inputs")],
+            "outputs": [_tensor(t, name) for t, name in _side(graph, "outputs")],
+            "ops": _counted([op.name for op in graph.main.ops]),
+            "parameters": summary.parameters,
+            "multiply_adds": summary.multiply_adds,
+            "arena_bytes": planned.arena_bytes,
+            "training": info.get("training"),
+        }
+    )
+    out.answer(
+        f"{path}: {size} bytes, {summary.parameters} parameters, "
+        f"{summary.multiply_adds} multiply-adds, arena {planned.arena_bytes} bytes"
+    )
+    for side in ("inputs", "outputs"):
+        for tensor, name in _side(graph, side):
+            out.answer(f"{side[:-1]:<8} {name}: {_words(tensor)}")
+    out.answer(f"labels   {', '.join(labels) if labels else 'not in the file'}")
+    out.answer(f"frontend {_settings(info.get('frontend'))}")
+    rows: list[list[Any]] = [["op", "output", "multiply-adds", "parameters", "bytes"]]
+    for number, op in enumerate(summary.ops):
+        shape = "x".join(map(str, op.output_shape)) or "-"
+        rows.append(
+            [f"{number} {op.name}", shape, op.multiply_adds, op.parameters, op.parameter_bytes]
+        )
+    out.answer("\n" + columns(rows))
+    rows = [["tensor in the arena", "bytes", "offset", "from step", "to step"]]
+    for buffer in planned.buffers:
+        where = f" (subgraph {buffer.subgraph})" if buffer.subgraph else ""
+        rows.append(
+            [f"{buffer.name}{where}", buffer.n_bytes, buffer.offset, buffer.first, buffer.last]
+        )
+    out.answer("\n" + columns(rows))
+    return 0
+
+
+def _architecture(args: argparse.Namespace, out: Output) -> int:
+    import numpy as np
+
+    from minikws.cli.tables import columns
+    from minikws.errors import MinikwsError, SettingsError, nearest
+    from minikws.frontend import make_frontend
+    from minikws.models import ARCHITECTURES, build
+
+    if args.model not in ARCHITECTURES:
+        files = sorted(p.name for p in Path(args.model).parent.glob("*.tflite"))
+        raise MinikwsError(
+            f"{args.model} is neither a file nor an architecture; "
+            f"{nearest(Path(args.model).name, [*ARCHITECTURES, *files])}"
+        )
+    if args.labels_count < 1:
+        raise SettingsError(f"--labels-count {args.labels_count} is below 1; give 1 or more")
+    settings: Any = make_frontend({"kind": args.frontend}).settings
+    network = build(
+        args.model,
+        input_shape=(settings.n_frames, settings.n_features),
+        n_labels=args.labels_count,
+        rng=np.random.default_rng(args.seed),
+    )
+    rows: list[list[Any]] = [["layer", "kind", "output", "multiply-adds", "parameters"]]
+    shape: tuple[int, ...] = network.input_shape
+    for name, layer in network.layers:
+        cost = layer.multiply_adds(shape)
+        shape = layer.output_shape(shape)
+        size = sum(int(values.size) for values in layer.params.values())
+        rows.append([name, type(layer).__name__, "x".join(map(str, shape)), cost, size])
+
+    def side(name: str, dimensions: tuple[int, ...]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "shape": list(dimensions),
+                "dtype": "float32",
+                "scale": None,
+                "zero_point": None,
+            }
+        ]
+
+    out.result(
+        {
+            "architecture": args.model,
+            "bytes": None,
+            "labels": None,
+            "frontend": settings.to_json(),
+            "inputs": side("features", (1, *network.input_shape)),
+            "outputs": side("scores", (1, *shape)),
+            "ops": _counted([type(layer).__name__ for _, layer in network.layers]),
+            "parameters": network.n_parameters,
+            "multiply_adds": network.multiply_adds,
+            "arena_bytes": None,
+        }
+    )
+    out.answer(
+        f"{args.model}: {network.n_parameters} parameters, {network.multiply_adds} multiply-adds, "
+        f"features {network.input_shape[0]}x{network.input_shape[1]} ({args.frontend}), "
+        f"{args.labels_count} labels"
+    )
+    out.answer(ARCHITECTURES[args.model].doc)
+    out.answer("\n" + columns(rows))
+    return 0
+
+
+def _side(graph: Graph, side: str) -> list[tuple[Tensor, str]]:
+    """Return the tensors that go in or come out, with the signature's names."""
+    indices = graph.main.inputs if side == "inputs" else graph.main.outputs
+    names = {index: name for name, index in (graph.signature or {}).get(side, {}).items()}
+    return [(graph.main.tensors[i], names.get(i, graph.main.tensors[i].name)) for i in indices]
+
+
+def _tensor(tensor: Tensor, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scale[0] if tensor.scale else None,
+        "zero_point": tensor.zero_point[0] if tensor.zero_point else None,
+    }
+
+
+def _words(tensor: Tensor) -> str:
+    real = f", real = {tensor.scale[0]:.9g} * (q - {tensor.zero_point[0]})" if tensor.scale else ""
+    return f"{tensor.dtype} {'x'.join(map(str, tensor.shape)) or 'scalar'}{real}"
+
+
+def _counted(names: list[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "count": count} for name, count in Counter(names).items()]
+
+
+def _settings(frontend: Mapping[str, Any] | None) -> str:
+    """Return a frontend's settings in words, those that differ from its defaults after a kind."""
+    if frontend is None:
+        return "not in the file"
+    from minikws import settings
+
+    kinds = {
+        cls.kind: cls
+        for cls in vars(settings).values()
+        if isinstance(cls, type) and dataclasses.is_dataclass(cls) and hasattr(cls, "kind")
+    }
+    known = kinds.get(frontend["kind"])
+    defaults = {f.name: f.default for f in dataclasses.fields(known)} if known else {}
+    told = [f"{n}={v}" for n, v in frontend.items() if n != "kind" and v != defaults.get(n, ())]
+    return " ".join([frontend["kind"], *told])

@@ -1,0 +1,88 @@
+"""minikws info: a file, an architecture, a name that is neither."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minikws.cli.main import main
+from minikws.settings import MicroSettings
+from minikws.tflite import attach, write_model
+from tests.tflite import tiny
+
+FIELDS = {
+    "bytes",
+    "labels",
+    "frontend",
+    "inputs",
+    "outputs",
+    "ops",
+    "parameters",
+    "multiply_adds",
+    "arena_bytes",
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "yes_no.tflite"
+    frontend = MicroSettings(variant="pymicro").to_json()
+    info = {"labels": ["_silence_", "yes", "no"], "frontend": frontend}
+    path.write_bytes(write_model(attach(tiny.keyword_model(), info)))
+    return path
+
+
+def test_a_file_in_words(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(model)]) == 0
+    shown = capsys.readouterr().out
+    for words in ("_silence_, yes, no", "micro variant=pymicro", "DEPTHWISE_CONV_2D", "arena"):
+        assert words in shown
+
+
+def test_a_file_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(model), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) >= FIELDS | {"file"}
+    assert record["bytes"] == model.stat().st_size
+    assert record["labels"] == ["_silence_", "yes", "no"]
+    assert record["frontend"]["kind"] == "micro"
+    assert record["inputs"][0]["name"] == "features"
+    assert record["inputs"][0]["shape"] == [1, 60]
+    assert record["outputs"][0]["scale"] == 1 / 256
+    assert {"name": "SOFTMAX", "count": 1} in record["ops"]
+
+
+def test_micro_speech_as_json(tflm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tflm / "micro_speech_quantized.tflite"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["bytes"], record["arena_bytes"]) == (18800, 5968)
+    assert (record["parameters"], record["multiply_adds"]) == (16652, 336000)
+
+
+def test_an_architecture(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "tiny_conv", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) >= FIELDS | {"architecture"}
+    assert (record["parameters"], record["multiply_adds"]) == (16652, 336000)
+    assert main(["info", "tiny_conv", "--labels-count", "12"]) == 0
+    assert "12 labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["tiny_con"], "neither a file nor an architecture; did you mean tiny_conv"),
+        (["tiny_conv", "--labels-count", "0"], "--labels-count 0 is below 1"),
+    ],
+)
+def test_what_it_refuses(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", *argv]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_cut_file(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model.write_bytes(model.read_bytes()[:500])
+    assert main(["info", str(model)]) == 1
+    assert "yes_no.tflite" in capsys.readouterr().err
