@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable
 
 
-def median_ms(contestants: dict[str, Callable[[], object]], *, rounds: int, pause_ms: float) -> dict[str, float]:
+def median_ms(
+    contestants: dict[str, Callable[[], object]], *, rounds: int, pause_ms: float
+) -> dict[str, float]:
     """Run all in turn, `rounds` times after a warm-up; return the median of each."""
     for run in contestants.values():
         run()

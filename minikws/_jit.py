@@ -18,7 +18,6 @@ minikws stays light, and a machine without Numba (a Raspberry Pi) runs the refer
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -83,11 +82,11 @@ class Kernel(Generic[P, R]):
         return self._compiled
 
     def for_work(self, n_items: int, *, at_least: int) -> Callable[P, R]:
-        """Pick the form for `n_items`: below `at_least` loading Numba (0.3 s) does not pay.
+        """Pick the form for `n_items`: below `at_least` compiling does not pay.
 
-        Once Numba is loaded the twin always wins. Both forms give the same numbers.
+        Once compiled, the twin always wins. Both forms give the same numbers.
         """
-        if n_items < at_least and "numba" not in sys.modules:
+        if n_items < at_least and self._compiled is None:
             return self.reference
         return self
 

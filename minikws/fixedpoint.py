@@ -125,7 +125,8 @@ def rounding_multiply(a: N, b: N | int) -> N:
     Source: SaturatingRoundingDoublingHighMul, gemmlowp fixedpoint.h.
     """
     high = (a * b + 2**30) >> 31
-    return high - (high == 2**31)
+    saturated: N = high - (high == 2**31)
+    return saturated
 
 
 def rounding_shift(x: N, bits: N | int) -> N:
@@ -153,10 +154,14 @@ def requantize(acc: N, multiplier: N | int, shift: N | int) -> N:
     -------
     same shape, not clamped to a smaller type.
 
+    The first rounding takes halves up, the second takes them away from zero.
+
     Source: MultiplyByQuantizedMultiplier (double rounding), common.h.
 
-    >>> requantize(-3, *quantize_multiplier(0.5)), requantize(100, *quantize_multiplier(3.0))
-    (-2, 300)
+    >>> [requantize(acc, *quantize_multiplier(0.5)) for acc in (3, -3)]
+    [2, -1]
+    >>> [requantize(acc, *quantize_multiplier(0.125)) for acc in (12, -12)]
+    [2, -2]
     """
     left, right = shift * (shift > 0), -shift * (shift < 0)
     high = (wrap32(acc << left) * multiplier + 2**30) >> 31

@@ -33,9 +33,39 @@ def _mix() -> tuple[Any, ...]:
     return words, np.array([0, 3, -3, 400, -400]), noise, RNG.uniform(0, 1, 5).astype(np.float32)
 
 
+def _pack() -> tuple[Any, ...]:
+    x = RNG.normal(size=(5, 9, 7, 2)).astype(np.float32)
+    return x, 4, 2, 1, 5, 3, 2, 1, 4  # SAME, kernel 4x3, strides 2x2
+
+
+def _correlate() -> tuple[Any, ...]:
+    planes = RNG.normal(size=(9, 1, 2, 5, 6)).astype(np.float32)
+    offsets = RNG.integers(0, 150, 16).astype(np.int64)
+    weights = RNG.normal(size=(4, 16)).astype(np.float32)
+    return planes, offsets, 120, weights, weights[:3, 0].copy(), 3, 4
+
+
+def _correlate_params() -> tuple[Any, ...]:
+    planes, offsets, step, *_ = _correlate()
+    return planes, offsets, step, RNG.normal(size=(3, 4, 3, 6)).astype(np.float32)
+
+
+def _activations(n: int) -> list[Any]:
+    return [RNG.normal(size=1000).astype(np.float32) for _ in range(n)]
+
+
 # Name of each kernel with a twin -> example arguments.
 EXAMPLES: dict[str, Callable[[], tuple[Any, ...]]] = {
     "minikws.data.batches.mix": _mix,
+    "minikws.nn.fast.conv.pack": _pack,
+    "minikws.nn.fast.conv.correlate": _correlate,
+    "minikws.nn.fast.conv.correlate_params": _correlate_params,
+    "minikws.nn.fast.elementwise.relu": lambda: tuple(_activations(1)),
+    "minikws.nn.fast.elementwise.relu_backward": lambda: tuple(_activations(2)),
+    "minikws.nn.fast.elementwise.keep_by_bits": lambda: (
+        *_activations(1),
+        RNG.integers(0, 2**32, 32, dtype=np.uint32),
+    ),
 }
 
 TWINS = [k for k in REGISTRY if k.loops is not None and k.__module__.startswith("minikws")]

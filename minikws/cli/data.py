@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from minikws.cli.output import Output
 
-HELP = "make a demo corpus, or check a folder of recordings"
+HELP = "make a demo corpus, download Speech Commands, or check a folder of recordings"
 EXAMPLE = "minikws data check my_words --wanted-words on,off"
 
 
@@ -74,6 +77,63 @@ def _synth(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
+def _add_download(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        "--data-url",
+        metavar="U",
+        help="a .tar.gz with one folder of WAV files a word (default: Speech Commands v0.02)",
+    )
+    parser.add_argument(
+        "--sha256", metavar="HEX", help="the archive's checksum (known for Speech Commands)"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to fill")
+    parser.add_argument("--keep-archive", action="store_true", help="leave the .tar.gz in DIR")
+
+
+def _download(args: argparse.Namespace, out: Output) -> int:
+    from minikws.data.download import DEFAULT_URL, download_corpus
+
+    with _byte_progress("fetched", out) as fetched, _byte_progress("unpacked", out) as unpacked:
+        report = download_corpus(
+            args.out,
+            DEFAULT_URL if args.url is None else args.url,
+            sha256=args.sha256,
+            keep_archive=args.keep_archive,
+            on_progress=fetched,
+            on_unpacked=unpacked,
+            on_message=out.say,
+        )
+    if not (report.verified or report.already_complete):
+        out.warn(
+            f"no checksum of {report.url} is known, nothing proves that it is what was published; "
+            f"to ask for this very archive again, give --sha256 {report.sha256}"
+        )
+    if report.kept:
+        some = ", ".join(report.kept[:3]) + (", …" if len(report.kept) > 3 else "")
+        out.warn(
+            f"{len(report.kept)} files were there with other content and stay as they were: {some}"
+        )
+    out.answer(f"{report.folder}: {report.n_files} files of {report.url}")
+    out.answer(
+        f"train on it with: minikws train --data-dir {report.folder} --wanted-words WORD,WORD"
+    )
+    out.result(
+        {
+            "url": report.url,
+            "out": str(report.folder),
+            "bytes": report.n_bytes,
+            "sha256": report.sha256,
+            "files": report.n_files,
+            "seconds": round(report.seconds, 2),
+            "verified": report.verified,
+            "already_complete": report.already_complete,
+            "kept": list(report.kept),
+        }
+    )
+    return 0
+
+
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="one folder of WAV files a word")
     parser.add_argument("--wanted-words", metavar="A,B", help="what would be trained (default all)")
@@ -124,6 +184,43 @@ def _progress(verb: str, out: Output) -> Callable[[int, int], None] | None:
     return draw
 
 
+@contextmanager
+def _byte_progress(verb: str, out: Output) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what draws a bar on a terminal that has tqdm, and says a line every 10 % elsewhere."""
+    if out.quiet:
+        yield None
+        return
+    if sys.stderr.isatty() and importlib.util.find_spec("tqdm"):
+        from tqdm import tqdm
+
+        with ExitStack() as until_the_end:
+            bar: Any = None
+
+            def draw(done: int, total: int) -> None:
+                nonlocal bar
+                if bar is None:  # its clock starts with the first byte
+                    bar = tqdm(unit="B", unit_scale=True, desc=verb, dynamic_ncols=True)
+                    until_the_end.callback(bar.close)
+                bar.total = total or None
+                bar.update(done - bar.n)
+                if done == total:
+                    bar.close()
+
+            yield draw
+        return
+    said = 0
+
+    def say(done: int, total: int) -> None:
+        nonlocal said
+        tenths = done * 10 // total if total else done // 100_000_000
+        if tenths > said:
+            of_all = f"{tenths * 10} % of {total / 1e6:.1f} MB" if total else f"{tenths}00 MB"
+            out.say(f"{verb} {of_all}")
+        said = tenths
+
+    yield say
+
+
 SUBCOMMANDS = (  # name, help, example, its options, what runs it
     (
         "synth",
@@ -131,6 +228,13 @@ SUBCOMMANDS = (  # name, help, example, its options, what runs it
         "minikws data synth --words yes,no --out demo",
         _add_synth,
         _synth,
+    ),
+    (
+        "download",
+        "fetch Speech Commands, or another corpus: resumed, verified, safely unpacked",
+        "minikws data download --out speech_commands",
+        _add_download,
+        _download,
     ),
     (
         "check",

@@ -170,7 +170,7 @@ def _split_real(f: Complex, post_twiddles: Complex) -> Complex:
     first, a, b = halved[:, 0], halved[:, 1:], _round(mirrored * HALF)
     total, difference = a + b, a - b
     turned = _wrap(_round(difference * post_twiddles))
-    upper = _floor(np.conj(total - turned) * 0.5)
+    upper = _floor(np.conj(total - turned) * complex(0.5))
     out[:, 1 : n // 2 + 1] = _floor((total + turned) * 0.5)
     out[:, n // 2 : n] = upper[:, ::-1]  # kissfft writes the middle bin twice
     out[:, 0] = first.real + first.imag

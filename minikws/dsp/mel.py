@@ -1,8 +1,8 @@
 """Mel filterbanks: settings come in, tables of triangular weights over FFT bins go out.
 
 The micro frontend's bank stores each bin once: the *band* it lies in, the gap between two
-neighboring center frequencies, and its share, `weights`, of the triangle that falls there; the rest,
-`unweights`, belongs to the triangle that rises.
+neighboring center frequencies, and its share, `weights`, of the triangle that falls there; the
+rest, `unweights`, belongs to the triangle that rises.
 
     channel k  =  sum of unweights * energy over band k  +  sum of weights * energy over band k + 1
 """

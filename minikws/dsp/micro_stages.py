@@ -4,7 +4,8 @@
     levels -> noise taken away -> gain evened out -> logarithm                   in time order
 
 Frames may have any leading axes; the last axis holds samples, bins or channels. The two kernels at
-the end run the stages of a line together, for a batch of clips; `minikws.frontend.micro` calls them.
+the end run the stages of a line together, for a batch of clips; `minikws.frontend.micro` calls
+them.
 Integers are int64 (or float64, exactly) unless said otherwise: the C library's uint32 and int16
 wrap only where a line below says so.
 
@@ -62,7 +63,8 @@ def peak(frames: Int16) -> Int16:
 
     Source: window.c, WindowProcessSamples (the negative of -32768 wraps to itself there).
     """
-    return np.abs(frames).max(axis=-1, initial=np.int16(0))  # np.abs wraps it as well
+    largest: Int16 = np.abs(frames).max(axis=-1, initial=np.int16(0))  # np.abs wraps it as well
+    return largest
 
 
 def peak_of_preprocessor(frames: Int16) -> Int16:
@@ -201,10 +203,11 @@ def gain_of(estimates: Int64, table: Int16) -> Int64:
     Source: pcan_gain_control.c, WideDynamicFunction.
     """
     bits = bit_length(estimates)
-    start, slope, curvature = table[:, bits].astype(np.int64)
+    start, slope, curvature = table.astype(np.int64)[:, bits]
     within = ((estimates << 21) >> (bits + 10)) & 1023  # place within the octave, of 1024
     rise = (((curvature * within) >> 5) + (slope << 5)) * within
-    return ((rise + (1 << 14)) >> 15) + start
+    gain: Int64 = ((rise + (1 << 14)) >> 15) + start
+    return gain
 
 
 def control_gain(
@@ -322,9 +325,7 @@ levels.jit(parallel=True)(levels_loops)
 
 
 @kernel
-def compress(
-    levels: UInt32, estimate: UInt32, settings: CompressSettings
-) -> tuple[UInt16, UInt32]:
+def compress(levels: UInt32, estimate: UInt32, settings: CompressSettings) -> tuple[UInt16, UInt32]:
     """Reduce noise, even out the gain, take the logarithm, in time order.
 
     Parameters

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minikws._typing import Features, Int8, Samples
+from minikws._typing import Array, Features, Float64, Int8, Samples
 from minikws.dsp.fft import fft_tables
-from minikws.dsp.mel import micro_filterbank
+from minikws.dsp.mel import mel_of_hz, micro_filterbank
 from minikws.dsp.micro_stages import (
     LOG_TABLE,
     NOISE_BITS,
@@ -105,6 +105,14 @@ class Micro:
     def quantization(self) -> tuple[float, int]:
         """Scale and zero point with which float features quantize to the device's int8."""
         return INT8_SCALE, INT8_ZERO_POINT
+
+    @property
+    def centers_hz(self) -> Float64:
+        """(F,) the frequency at which each channel's triangle peaks."""
+        s = self.settings
+        low, high = mel_of_hz(np.array([s.lower_hz, s.upper_hz], np.float32)).astype(np.float64)
+        mels = low + (high - low) / (s.n_mels + 1) * np.arange(1, s.n_mels + 1)
+        return np.asarray(700.0 * np.expm1(mels / 1127.0), np.float64)
 
     def extract(self, clips: Samples) -> Features:
         """Return the features in real units.
@@ -208,8 +216,8 @@ def to_int8(values: UInt16) -> Int8:
     return np.clip(quantized, -128, 127).astype(np.int8)
 
 
-def _checked(samples: Any) -> Samples:
-    samples = np.asarray(samples)
+def _checked(given: Any) -> Samples:
+    samples: Array = np.asarray(given)
     if samples.dtype == np.int16:
         return samples
     if samples.dtype.kind == "f":

@@ -137,6 +137,7 @@ def _(planes, offsets, step, weights, b, n_t, n_f):  # type: ignore[no-untyped-d
     size = n_f * n_clips
     y = np.empty((n_t, n_f, n_out, n_clips), planes.dtype)
     for t in prange(n_t):
+        at = offsets + t * step
         sums = np.empty((n_even, size), planes.dtype)
         for o in range(n_even):
             row, bias = sums[o], b[min(o, n_out - 1)]
@@ -146,11 +147,10 @@ def _(planes, offsets, step, weights, b, n_t, n_f):  # type: ignore[no-untyped-d
             y0, y1 = sums[o], sums[o + 1]
             u, v = weights[o], weights[o + 1]
             for k in range(0, n_taps, 8):
-                at = flat[t * step :]
-                x0, x1 = at[offsets[k] :][:size], at[offsets[k + 1] :][:size]
-                x2, x3 = at[offsets[k + 2] :][:size], at[offsets[k + 3] :][:size]
-                x4, x5 = at[offsets[k + 4] :][:size], at[offsets[k + 5] :][:size]
-                x6, x7 = at[offsets[k + 6] :][:size], at[offsets[k + 7] :][:size]
+                x0, x1 = flat[at[k] : at[k] + size], flat[at[k + 1] : at[k + 1] + size]
+                x2, x3 = flat[at[k + 2] : at[k + 2] + size], flat[at[k + 3] : at[k + 3] + size]
+                x4, x5 = flat[at[k + 4] : at[k + 4] + size], flat[at[k + 5] : at[k + 5] + size]
+                x6, x7 = flat[at[k + 6] : at[k + 6] + size], flat[at[k + 7] : at[k + 7] + size]
                 u0, u1, u2, u3 = u[k], u[k + 1], u[k + 2], u[k + 3]
                 u4, u5, u6, u7 = u[k + 4], u[k + 5], u[k + 6], u[k + 7]
                 v0, v1, v2, v3 = v[k], v[k + 1], v[k + 2], v[k + 3]
@@ -191,6 +191,7 @@ def _(planes, offsets, step, dy):  # type: ignore[no-untyped-def]
     parts = np.empty((n_t, n_even, n_taps), planes.dtype)
     sums = np.empty((n_t, n_out), planes.dtype)
     for t in prange(n_t):
+        at = offsets + t * step
         rows = np.empty((n_even, size), planes.dtype)
         for o in range(n_even):
             total = dy.dtype.type(0)
@@ -205,11 +206,10 @@ def _(planes, offsets, step, dy):  # type: ignore[no-untyped-def]
             y0, y1 = rows[o], rows[o + 1]
             p, q = parts[t, o], parts[t, o + 1]
             for k in range(0, n_taps, 8):
-                at = flat[t * step :]
-                x0, x1 = at[offsets[k] :][:size], at[offsets[k + 1] :][:size]
-                x2, x3 = at[offsets[k + 2] :][:size], at[offsets[k + 3] :][:size]
-                x4, x5 = at[offsets[k + 4] :][:size], at[offsets[k + 5] :][:size]
-                x6, x7 = at[offsets[k + 6] :][:size], at[offsets[k + 7] :][:size]
+                x0, x1 = flat[at[k] : at[k] + size], flat[at[k + 1] : at[k + 1] + size]
+                x2, x3 = flat[at[k + 2] : at[k + 2] + size], flat[at[k + 3] : at[k + 3] + size]
+                x4, x5 = flat[at[k + 4] : at[k + 4] + size], flat[at[k + 5] : at[k + 5] + size]
+                x6, x7 = flat[at[k + 6] : at[k + 6] + size], flat[at[k + 7] : at[k + 7] + size]
                 p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = dy.dtype.type(0)
                 q0 = q1 = q2 = q3 = q4 = q5 = q6 = q7 = dy.dtype.type(0)
                 for i in range(size):
