@@ -72,6 +72,8 @@ class Kernel(Generic[P, R]):
     def compiled(self) -> Callable[P, R]:
         """Return the compiled twin, compiling (or loading from Numba's cache) at the first call."""
         if self._compiled is None:
+            # Waiting threads sleep: spinning ones take the core from whoever has work.
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             import numba
 
             assert self.loops is not None

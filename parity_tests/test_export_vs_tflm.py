@@ -57,7 +57,6 @@ def two_dense(shape=(49, 40)) -> Network:
     rng = np.random.default_rng(0)
     layers = [
         ("flatten", Flatten()),
-        ("input_relu", ReLU()),
         ("hidden", Dense(shape[0] * shape[1], 12, rng=rng)),
         ("hidden_relu", ReLU()),
         ("final_fc", Dense(12, N_LABELS, rng=rng)),

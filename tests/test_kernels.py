@@ -15,6 +15,7 @@ import pytest
 
 import minikws
 from minikws._jit import ENABLED, REGISTRY, Kernel, kernel
+from minikws.frontend import Micro
 
 RNG = np.random.default_rng(0)
 
@@ -50,16 +51,34 @@ def _correlate_params() -> tuple[Any, ...]:
     return planes, offsets, step, RNG.normal(size=(3, 4, 3, 6)).astype(np.float32)
 
 
+def _thin(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
+    return tuple(RNG.normal(size=shape).astype(np.float32) for shape in shapes)
+
+
 def _activations(n: int) -> list[Any]:
     return [RNG.normal(size=1000).astype(np.float32) for _ in range(n)]
 
 
+def _micro_levels() -> tuple[Any, ...]:
+    return RNG.integers(-32768, 32768, (3, 5000)).astype(np.int16), Micro()._levels
+
+
+def _micro_compress() -> tuple[Any, ...]:
+    levels = RNG.integers(0, 2**20, (3, 9, 40)).astype(np.uint32)
+    return levels, np.full((3, 40), 77, np.uint32), Micro()._compress
+
+
 # Name of each kernel with a twin -> example arguments.
 EXAMPLES: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "minikws.dsp.micro_stages.levels": _micro_levels,
+    "minikws.dsp.micro_stages.compress": _micro_compress,
     "minikws.data.batches.mix": _mix,
     "minikws.nn.fast.conv.pack": _pack,
     "minikws.nn.fast.conv.correlate": _correlate,
     "minikws.nn.fast.conv.correlate_params": _correlate_params,
+    "minikws.nn.fast.dense.mix": lambda: _thin((70, 9), (70, 4)),
+    "minikws.nn.fast.dense.mix_params": lambda: _thin((70, 9), (4, 9)),
+    "minikws.nn.fast.dense.mix_input": lambda: _thin((70, 4), (4, 9)),
     "minikws.nn.fast.elementwise.relu": lambda: tuple(_activations(1)),
     "minikws.nn.fast.elementwise.relu_backward": lambda: tuple(_activations(2)),
     "minikws.nn.fast.elementwise.keep_by_bits": lambda: (

@@ -91,7 +91,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
             )
         features = frontend.extract(samples)
         n_frames, n_features = features.shape
-        files = _write(features, frontend, Path(args.out or ".") / target, path, args, len(clips))
+        name = args.c_array or f"g_{identifier(path.stem)}"
+        if len(clips) > 1:
+            name += f"_{identifier('_'.join(target.parts))}"
+        files = _write(features, frontend, Path(args.out or ".") / target, path, name, args)
         written = [str(file) for file in files]
         records.append(
             {
@@ -166,8 +169,8 @@ def _write(
     frontend: Frontend,
     target: Path,
     clip: Path,
+    array_name: str,
     args: argparse.Namespace,
-    n_clips: int,
 ) -> list[Path]:
     """Write what was asked for, and return the files."""
     import numpy as np
@@ -196,11 +199,8 @@ def _write(
     if args.npz:
         written.append(write_file(f"{target}.npz", lambda file: np.savez(file, features=features)))
     if args.c_array or args.output_c_file:
-        name = args.c_array or f"g_{identifier(target.stem)}"
-        if n_clips > 1:
-            name = f"{name}_{identifier('_'.join(target.parts))}"
         source = Path(args.output_c_file) if args.output_c_file else Path(f"{target}.c")
-        texts = c_source(name, features, frontend, clip.name, source.with_suffix(".h").name)
+        texts = c_source(array_name, features, frontend, clip.name, source.with_suffix(".h").name)
         written.append(write_file(source, texts[0]))
         written.append(write_file(source.with_suffix(".h"), texts[1]))
     return written

@@ -30,13 +30,8 @@ ALIASES = {
     "wav_to_features": "features",
 }
 
-THREAD_POOLS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
+BLAS_POOLS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREAD_POOLS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", *BLAS_POOLS)
 
 
 class Command(Protocol):
@@ -190,6 +185,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise UsageError(f"--threads {args.threads} is below 1; give a whole number")
             for pool in THREAD_POOLS:
                 os.environ[pool] = str(args.threads)
+        # The kernels' own loops are parallel: a second pool of threads, BLAS's, would only fight
+        # them for the cores (32 ms a training step instead of 6, docs/decisions.md).
+        for pool in BLAS_POOLS:
+            os.environ.setdefault(pool, "1")
         out = Output(json_wanted=args.json, quiet=args.quiet)
         return load_command(args.command).run(args, out)
     except UsageError as error:

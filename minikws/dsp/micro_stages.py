@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minikws._jit import kernel
-from minikws._typing import Array, Float64, Int16, Int32, Int64
+from minikws._typing import Array, Float64, Int16, Int64
 from minikws.dsp.fast.micro import compress_loops, levels_loops
 from minikws.dsp.fft import FftTables, real_fft
 from minikws.dsp.framing import frame
@@ -116,7 +116,7 @@ def square_root(values: Float64) -> Float64:
     Source: filterbank.c, Sqrt64. Below 2**32 it cannot round up to 65536.
     """
     root = np.rint(np.sqrt(values))
-    root[(root == 65536) & (values < 2**32)] = 65535
+    root -= (root == 65536) & (values < 2**32)
     return root
 
 
@@ -169,12 +169,13 @@ def reduce_noise(
 
 def gain_table(
     *, strength: float, offset: float, gain_bits: int, smoothing_bits: int, correction_bits: int
-) -> Int16:
+) -> Int64:
     """Return gain(noise) = 2**gain_bits (noise + offset)**-strength as a parabola for each octave.
 
     Returns
     -------
-    (3, 33) int16: start, slope and curvature for noise estimates of 0 to 32 significant bits.
+    (3, 33) int64 within int16: start, slope and curvature for noise estimates of 0 to 32
+        significant bits.
 
     Source: pcan_gain_control_util.c, PcanGainControlPopulateState (which stores the same numbers
     in one line of 125: the starts of 0 and 1, then start, slope, curvature, 0 of each octave).
@@ -194,16 +195,16 @@ def gain_table(
     table = np.zeros((3, 33), np.int64)
     table[0, :2] = gains[:2]
     table[:, 2:] = start, slope, end - start - slope
-    return table.astype(np.int16)  # wraps, as the library's stores do
+    return table.astype(np.int16).astype(np.int64)  # wraps, as the library's stores do
 
 
-def gain_of(estimates: Int64, table: Int16) -> Int64:
+def gain_of(estimates: Int64, table: Int64) -> Int64:
     """Look up the gain of each noise estimate; 0 to 2**32 - 1 in, int16 values out.
 
     Source: pcan_gain_control.c, WideDynamicFunction.
     """
     bits = bit_length(estimates)
-    start, slope, curvature = table.astype(np.int64)[:, bits]
+    start, slope, curvature = table[:, bits]
     within = ((estimates << 21) >> (bits + 10)) & 1023  # place within the octave, of 1024
     rise = (((curvature * within) >> 5) + (slope << 5)) * within
     gain: Int64 = ((rise + (1 << 14)) >> 15) + start
@@ -211,7 +212,7 @@ def gain_of(estimates: Int64, table: Int16) -> Int64:
 
 
 def control_gain(
-    signal: Int64, estimates: Int64, table: Int16, *, gain_bits: int, correction_bits: int
+    signal: Int64, estimates: Int64, table: Int64, *, gain_bits: int, correction_bits: int
 ) -> Int64:
     """Divide each channel by its noise (per-channel amplitude normalization, PCAN).
 
@@ -240,13 +241,13 @@ def shrink(ratio: Int64) -> Int64:
 # ------------------------------------------------------------------------------- logarithm
 
 
-def log_table() -> Int32:
+def log_table() -> Int64:
     """Return 65536 (log2(1 + i / 128) - i / 128), i = 0 … 128: log2 above its straight line.
 
     Source: log_lut.c (which holds one more, unused entry).
     """
     x = np.arange((1 << SEGMENT_BITS) + 1) / (1 << SEGMENT_BITS)
-    return np.rint((1 << LOG_BITS) * (np.log2(1 + x) - x)).astype(np.int32)
+    return np.rint((1 << LOG_BITS) * (np.log2(1 + x) - x)).astype(np.int64)
 
 
 LOG_TABLE = log_table()
@@ -258,17 +259,18 @@ def logarithm(values: Int64, *, scale_shift: int) -> Int64:
 
     Source: log_scale.c, Log.
     """
-    power = np.maximum(bit_length(values) - 1, 0)
-    fraction = ((values << LOG_BITS) >> power) - (1 << LOG_BITS)
+    positive = np.maximum(values, 1)  # the logarithm of 1 is 0 too
+    power = bit_length(positive) - 1
+    fraction = ((positive << LOG_BITS) >> power) - (1 << LOG_BITS)
     segment_bits = LOG_BITS - SEGMENT_BITS
-    segment = np.maximum(fraction >> segment_bits, 0)
-    low, high = LOG_TABLE[segment].astype(np.int64), LOG_TABLE[segment + 1]
+    segment = fraction >> segment_bits
+    low, high = LOG_TABLE[segment], LOG_TABLE[segment + 1]
     within = fraction & ((1 << segment_bits) - 1)
     log2 = (power << LOG_BITS) + fraction + low + (((high - low) * within) >> LOG_BITS)
     half = 1 << (LOG_BITS - 1)
     natural = (LN_2 * log2 + half) >> LOG_BITS
-    scaled = (((natural << scale_shift) + half) & UINT32) >> LOG_BITS
-    return np.where(values > 1, scaled, 0)
+    scaled: Int64 = (((natural << scale_shift) + half) & UINT32) >> LOG_BITS
+    return scaled
 
 
 # ------------------------------------------------------------------------- the two kernels
@@ -296,11 +298,11 @@ class CompressSettings(NamedTuple):
 
     noise: NoiseSettings
     enable_pcan: bool
-    gains: Int16
+    gains: Int64
     gain_bits: int
     correction_bits: int
     enable_log: bool
-    log_table: Int32
+    log_table: Int64
     scale_shift: int
     largest: int
 

@@ -158,6 +158,7 @@ class Micro:
         s = self.settings
         n_frames = 1 + (clips.shape[1] - s.window_samples) // s.hop_samples
         work = len(clips) * n_frames
+        clips = np.require(clips, requirements=["C", "W"])  # other forms would be compiled anew
         loud = levels.for_work(work, at_least=JIT_FRAMES)(clips, self._levels)
         return compress.for_work(work, at_least=JIT_FRAMES)(loud, estimate, self._compress)
 

@@ -2,8 +2,8 @@
 
 In come a network and calibration features; out comes a `Graph` with input `features` (1, T * F),
 as micro_speech's firmware expects it, and output `scores` (1, L). Each type of layer has one
-lowering function in `LOWERINGS`, which adds its tensors and its operator. A new layer needs one
-here, or cannot be exported.
+lowering function in `LOWERINGS`, which adds its tensors and its operator; a ReLU is merged into the
+convolution or dense layer before it. A new layer needs a lowering here, or cannot be exported.
 
 Source: the TFLite 8-bit quantisation specification (per-channel symmetric int8 weights of
 convolutions, int32 biases at input scale times weight scale, asymmetric int8 activations).
@@ -225,7 +225,7 @@ def _lower(
             known = ", ".join(layer.__name__ for layer in LOWERINGS)
             raise SettingsError(
                 f"layer {step.name} is {step.layer!r}, which has no form in a .tflite file; "
-                f"known are {known}"
+                f"known are {known}, and ReLU right after Conv2D or Dense"
             )
         x = lower(builder, step, x)
     quantization = SCORES_QUANTIZATION if builder.dtype == "int8" else None
@@ -265,11 +265,6 @@ def _dense(builder: _Builder, step: _Step, x: int) -> int:
     )
 
 
-def _relu(builder: _Builder, step: _Step, x: int) -> int:
-    y = builder.activation(step.name, step.shape, builder.quantization(step.range_name))
-    return builder.op("RELU", [x], y)
-
-
 def _reshape(builder: _Builder, step: _Step, x: int) -> int:
     if builder.tensors[x].shape == (1, *step.shape):
         return x
@@ -285,7 +280,6 @@ def _nothing(builder: _Builder, step: _Step, x: int) -> int:
 LOWERINGS: dict[type[Layer], Callable[[_Builder, _Step, int], int]] = {
     Conv2D: _conv2d,
     Dense: _dense,
-    ReLU: _relu,
     Dropout: _nothing,
     Reshape: _reshape,
     Flatten: _reshape,

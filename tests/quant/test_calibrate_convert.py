@@ -148,11 +148,10 @@ def test_the_float_graph_has_the_same_form(network, features):
     )
 
 
-def test_a_relu_on_its_own_and_after_a_dense_layer(features):
+def test_a_relu_after_a_dense_layer_is_merged(features):
     rng = np.random.default_rng(0)
     network = Network(
         [
-            ("relu", ReLU()),
             ("flat", Flatten()),
             ("hidden", Dense(130, 5, rng=rng)),
             ("hidden_relu", ReLU()),
@@ -162,11 +161,17 @@ def test_a_relu_on_its_own_and_after_a_dense_layer(features):
     )
     graph = convert(network, features)
     assert [(op.name, op.options.get("fused_activation_function")) for op in graph.main.ops] == [
-        ("RELU", None),
         ("FULLY_CONNECTED", "RELU"),
         ("FULLY_CONNECTED", "NONE"),
         ("SOFTMAX", None),
     ]
+
+
+def test_a_relu_elsewhere_is_refused(features):
+    fc = Dense(130, 3, rng=np.random.default_rng(0))
+    network = Network([("relu", ReLU()), ("flat", Flatten()), ("fc", fc)], input_shape=(13, 10))
+    with pytest.raises(SettingsError, match=r"layer relu is ReLU\(\).*right after Conv2D or Dense"):
+        convert(network, features)
 
 
 class Mystery(Layer):

@@ -42,7 +42,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
     def imaginary_part(x: Any, y: Any, c: Any, s: Any) -> Any:
         return np.int32(np.int32(np.int32(x * s) + np.int32(y * c) + 16384) >> 15)
 
-    def half_turn(v: Any) -> Any:  # times the twiddle of no turn, which is 32767, not 32768
+    def times_one(v: Any) -> Any:  # the twiddle of no turn is 32767, not 32768
         return np.int32(np.int32(v * 32767 + 16384) >> 15)
 
     hop, window = settings.hop_samples, settings.window
@@ -142,8 +142,8 @@ def levels_loops(clips: Any, settings: Any) -> Any:
             for i in range(0, n, 2):
                 for lane in range(LANES):
                     x0, y0 = half(re[i, lane]), half(im[i, lane])
-                    x1 = half_turn(half(re[i + 1, lane]))
-                    y1 = half_turn(half(im[i + 1, lane]))
+                    x1 = times_one(half(re[i + 1, lane]))
+                    y1 = times_one(half(im[i + 1, lane]))
                     re[i, lane], im[i, lane] = x0 + x1, y0 + y1
                     re[i + 1, lane], im[i + 1, lane] = x0 - x1, y0 - y1
         while m < n:
@@ -154,8 +154,10 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                 c3, s3 = np.int16(cosines[3 * k * step]), np.int16(sines[3 * k * step])
                 for i in range(k, n, 4 * m):
                     for j in range(4):
-                        work[j] = re[i + j * m]
-                        work[4 + j] = im[i + j * m]
+                        re_j, im_j = re[i + j * m], im[i + j * m]
+                        work_re, work_im = work[j], work[4 + j]
+                        for lane in range(LANES):
+                            work_re[lane], work_im[lane] = re_j[lane], im_j[lane]
                     for lane in range(LANES):
                         x0, y0 = quarter(work[0, lane]), quarter(work[4, lane])
                         x, y = quarter(work[1, lane]), quarter(work[5, lane])
@@ -173,8 +175,10 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                         work[2, lane], work[6, lane] = np.int32(ex - gx), np.int32(ey - gy)
                         work[3, lane], work[7, lane] = np.int32(dx - hy), np.int32(dy + hx)
                     for j in range(4):
-                        re[i + j * m] = work[j]
-                        im[i + j * m] = work[4 + j]
+                        re_j, im_j = re[i + j * m], im[i + j * m]
+                        work_re, work_im = work[j], work[4 + j]
+                        for lane in range(LANES):
+                            re_j[lane], im_j[lane] = work_re[lane], work_im[lane]
             m *= 4
 
         # From the complex transform of pairs to the real one's bins, and their energies.

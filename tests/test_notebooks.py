@@ -1,0 +1,150 @@
+"""The lessons run, their checks refuse a blank and known slips, and take the answers.
+
+A lesson's exercise is a cell tagged `exercise-N` with `...` in it; the next cell, `check-N`, prints
+"right" or "not yet" and a hint; a folded Markdown cell `answer-N` at the end holds the answer as
+Python. nbmake runs the lessons as they are committed, with the blanks; here the answers go in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from minikws import _jit
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+LESSONS = sorted(FOLDER.glob("*.ipynb"))
+names = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+class Cell(NamedTuple):
+    kind: str
+    source: str
+    tag: str
+    has_output: bool
+
+
+def cells_of(path: Path) -> list[Cell]:
+    def cell(stored: dict[str, Any]) -> Cell:
+        tags = stored["metadata"].get("tags", [""])
+        has_output = bool(stored.get("outputs")) or bool(stored.get("execution_count"))
+        return Cell(stored["cell_type"], "".join(stored["source"]), tags[0], has_output)
+
+    return [cell(stored) for stored in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+
+
+def tagged(cells: list[Cell], kind: str) -> dict[str, str]:
+    """Return number -> source of the cells `kind-N`."""
+    found = [(c.tag.removeprefix(f"{kind}-"), c.source) for c in cells if c.tag.startswith(kind)]
+    assert len(dict(found)) == len(found), f"two cells share a tag {kind}-N"
+    return dict(found)
+
+
+def answers_of(cells: list[Cell]) -> dict[str, str]:
+    fences = {
+        n: re.findall(r"```python\n(.*?)```", s, re.S) for n, s in tagged(cells, "answer").items()
+    }
+    assert all(len(blocks) == 1 for blocks in fences.values())
+    return {number: blocks[0] for number, blocks in fences.items()}
+
+
+@names
+def test_a_lesson_has_the_parts_of_a_lesson(path: Path) -> None:
+    cells = cells_of(path)
+    assert not any(cell.has_output for cell in cells), "strip the outputs: nbstripout FILE"
+    for part in ("What you need to know", "Time:", "Sources:"):
+        assert part in cells[0].source
+    prose = "\n".join(cell.source for cell in cells if cell.kind == "markdown")
+    summary = re.search(
+        r"## What you have seen\n(.*?)## Questions.*?\n(.*?)## Answers", prose, re.S
+    )
+    assert summary is not None
+    assert len(re.findall(r"^\d\. ", summary[1], re.M)) == 5
+    assert len(re.findall(r"^\* ", summary[2], re.M)) == 3
+    assert set(tagged(cells, "exercise")) == set(tagged(cells, "check")) == set(answers_of(cells))
+    assert max(len(cell.source.splitlines()) for cell in cells if cell.kind == "code") <= 16
+
+
+# What a reader may well write instead of the answer -> a word of the hint it should get.
+SLIPS = {
+    ("01_from_sound_to_word", "1"): {
+        "def n_windows(n, window, hop): return 1 + (n - hop) // window": "swapped",
+        "def n_windows(n, window, hop): return (n - window) // hop": "too few",
+        "def n_windows(n, window, hop): return n // hop": "too many",
+        "def n_windows(n, window, hop): return n // window": "overlap",
+        "def n_windows(n, window, hop): return 1 + (n - window) / hop": "//",
+        "def n_windows(n, window, hop): return 7": "must be 2",
+    },
+    ("01_from_sound_to_word", "2"): {
+        "def to_real(integer, scale, zero_point): return scale * integer": "missing",
+        "def to_real(integer, scale, zero_point): return scale * (integer + zero_point)": "added",
+        "def to_real(integer, scale, zero_point): return scale * integer - zero_point": "brackets",
+        "def to_real(integer, scale, zero_point): return scale * integer + zero_point": "subtract",
+        "def to_real(integer, scale, zero_point): return (integer - zero_point) / scale": "divided",
+        "def to_real(integer, scale, zero_point): return scale * (zero_point - integer)": "swapped",
+        "def to_real(integer, scale, zero_point): return 7": "marks",
+    },
+    ("01_from_sound_to_word", "3"): {
+        "worst = ('yes', 'yes')": "diagonal",
+        "worst = ('yes', 'maybe')": "write two of",
+        "matrix = np.diag([9, 9, 9, 9]); matrix[3, 2] = 5; worst = ('yes', 'no')": "swapped",
+        "matrix = np.diag([9, 9, 9, 9]); matrix[3, 2] = 5; worst = ('no', '_silence_')": "often",
+    },
+}
+
+
+@pytest.fixture
+def one_plain_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run plain NumPy forms, draw without a screen, and leave nothing behind."""
+    matplotlib = pytest.importorskip("matplotlib", reason="install 'minikws[notebooks]'")
+    pytest.importorskip("IPython", reason="install 'minikws[notebooks]'")
+    from matplotlib import pyplot
+
+    # A lesson sets the variable for itself; here minikws may be imported already, and other tests
+    # follow in this process: the variable is restored, and nothing but the flag is changed.
+    monkeypatch.setenv("MINIKWS_JIT", "0")
+    monkeypatch.setattr(_jit, "ENABLED", False)
+    matplotlib.use("Agg")
+    with matplotlib.rc_context():
+        yield
+    pyplot.close("all")
+
+
+@pytest.mark.slow
+@names
+def test_checks_refuse_blanks_and_take_answers(path: Path, one_plain_process: None) -> None:
+    cells = cells_of(path)
+    checks, answers = tagged(cells, "check"), answers_of(cells)
+    lesson: dict[str, Any] = {}
+
+    def run(source: str) -> str:
+        plain = "\n".join(line for line in source.splitlines() if not line.startswith("%"))
+        with redirect_stdout(StringIO()) as printed:
+            exec(compile(plain, path.name, "exec"), lesson)
+        return printed.getvalue()
+
+    try:
+        for cell in (cell for cell in cells if cell.kind == "code"):
+            printed = run(cell.source)
+            if not cell.tag.startswith("check-"):
+                continue
+            number = cell.tag.removeprefix("check-")
+            assert printed.startswith("not yet:"), f"check {number} took the blank"
+            run(answers[number])
+            assert run(checks[number]).startswith("right"), f"check {number} refuses the answer"
+            for slip, word in SLIPS.get((path.stem, number), {}).items():
+                run(slip)
+                hint = run(checks[number])
+                assert hint.startswith("not yet:"), slip
+                assert word in hint, slip
+            run(answers[number])
+    finally:
+        if "workshop" in lesson:
+            lesson["workshop"].cleanup()

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minikws.errors import MissingExtraError, RunError, SettingsError, ShapeError
+from minikws.plots import draw_confusion_matrix, draw_features, draw_waveform
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(autouse=True)
+def _matplotlib(request: pytest.FixtureRequest) -> None:
+    if "without" not in request.node.name:
+        pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
+
+
+def test_features_lie_from_left_to_right_and_from_low_to_high(tmp_path: Path) -> None:
+    features = np.arange(12.0).reshape(4, 3)
+    path = tmp_path / "f.png"
+    figure = draw_features(
+        features, hop_ms=20, centers_hz=np.array([200, 400, 900]), title="yes.wav", path=path
+    )
+    axes, bar = figure.axes
+    image = axes.images[0]
+    np.testing.assert_array_equal(image.get_array(), features.T)
+    assert image.origin == "lower"
+    assert axes.get_xlim() == (0, 80)
+    assert axes.get_xlabel() == "time in ms"
+    assert axes.get_title() == "yes.wav"
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "0  (200 Hz)",
+        "1  (400 Hz)",
+        "2  (900 Hz)",
+    ]
+    assert bar.get_ylabel() == "value"
+    assert path.read_bytes().startswith(PNG)
+
+
+def test_many_channels_get_few_ticks() -> None:
+    axes = draw_features(np.zeros((5, 40)), hop_ms=20).axes[0]
+    assert len(axes.get_yticks()) == 8
+
+
+def test_waveform_over_milliseconds() -> None:
+    axes = draw_waveform(np.array([0, 5, -5, 1], np.int16), sample_rate_hz=1000).axes[0]
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [0, 1, 2, 3])
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0, 5, -5, 1])
+    assert axes.get_xlabel() == "time in ms"
+
+
+def test_confusion_matrix_has_true_down_and_predicted_across(tmp_path: Path) -> None:
+    matrix = np.array([[8, 2], [0, 0]])
+    axes = draw_confusion_matrix(matrix, ["yes", "no"], path=tmp_path / "c.svg").axes[0]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["yes", "no"]
+    written = {
+        (text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts
+    }
+    assert written == {(0, 0): "8", (0, 1): "2", (1, 0): "0", (1, 1): "0"}
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.8, 0.2], [0, 0]])
+    assert (tmp_path / "c.svg").exists()
+
+
+def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"expected features \(T, F\), found the shape \(3,\)"):
+        draw_features(np.zeros(3), hop_ms=20)
+    with pytest.raises(ShapeError, match="a frequency for each of 3 channels, found 2"):
+        draw_features(np.zeros((4, 3)), hop_ms=20, centers_hz=np.zeros(2))
+    with pytest.raises(ShapeError, match=r"one row of samples \(N,\), found the shape \(2, 5\)"):
+        draw_waveform(np.zeros((2, 5), np.int16), sample_rate_hz=16000)
+    with pytest.raises(ShapeError, match=r"square matrix for 3 labels, found the shape \(2, 2\)"):
+        draw_confusion_matrix(np.zeros((2, 2)), ["a", "b", "c"])
+
+
+def test_wrong_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"must end in .png, .svg, .pdf, found .*f\.gif"):
+        draw_features(np.zeros((4, 3)), hop_ms=20, path=tmp_path / "f.gif")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        draw_features(np.zeros((4, 3)), hop_ms=20, path=tmp_path / "file" / "f.png")
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'minikws\[plots\]'"):
+        draw_waveform(np.zeros(5, np.int16), sample_rate_hz=16000)
+
+
+def test_nothing_global_is_touched() -> None:
+    statement = (
+        "import sys, numpy as np, minikws.plots as plots;"
+        "assert 'matplotlib' not in sys.modules;"
+        "plots.draw_waveform(np.zeros(5, np.int16), sample_rate_hz=16000);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", statement], check=True)
