@@ -93,9 +93,9 @@ def micro_filterbank(
     spacing = (high - low) / f32(n_mels + 1)
     centers = low + spacing * np.arange(1, n_mels + 2).astype(f32)  # (n_mels + 1,)
 
-    first_bin = int(f32(lower_hz) / hz_per_bin + 1.5)
+    first_bin = int(float(f32(lower_hz) / hz_per_bin) + 1.5)
     if variant == "preprocessor":
-        first_bin = round(float(f32(lower_hz) / hz_per_bin + 1))
+        first_bin = round(float(f32(lower_hz) / hz_per_bin) + 1)
     bin_mels = mel(np.arange(first_bin, n_bins).astype(f32) * hz_per_bin)
     bands = np.searchsorted(centers, bin_mels, side="left")  # first center not below the bin
     n_used = int(np.count_nonzero(bands <= n_mels))

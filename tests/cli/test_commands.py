@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from minikws.audio import write_wav
-from minikws.cli.main import main
 from minikws.checkpoint import load
+from minikws.cli.main import main
 
 TRAIN = [
     *("--wanted-words", "low,high", "--silence-percentage", "25", "--unknown-percentage", "25"),
@@ -43,9 +43,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str | Path, code: int = 1
     capsys.readouterr()
     assert main([*map(str, argv)]) == code
     lines = [
-        line
-        for line in capsys.readouterr().err.splitlines()
-        if line.startswith("minikws: error: ")
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("minikws: error: ")
     ]
     assert len(lines) == 1
     return lines[0]
@@ -297,9 +295,7 @@ def test_few_clips_and_empty_labels_are_warned_of(
     assert "--no-unknown" in shown
 
 
-def test_resume_refuses_other_options(
-    run_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resume_refuses_other_options(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["train", "--resume", "--run-dir", run_dir, "--batch-size", "30"]
     assert "train.batch_size was 20, now 30" in refusal(capsys, *argv)
     assert "give --run-dir" in refusal(capsys, "train", "--resume")
