@@ -6,7 +6,7 @@ dir=$2
 [ -d "$dir/clips" ] || "$minikws" data synth --words yes,no --out "$dir/clips"
 rm -rf "$dir/run"
 "$minikws" train --data-dir "$dir/clips" --wanted-words yes,no --silence-percentage 25 \
-    --unknown-percentage 25 --steps 3000,1000 --learning-rate 0.01,0.001 --run-dir "$dir/run"
+    --unknown-percentage 25 --steps 3000,1000 --learning-rate 0.001,0.0002 --run-dir "$dir/run"
 "$minikws" export "$dir/run" --out "$dir/yes_no.tflite" --c-array g_model
 clip=$(find "$dir/clips/yes" -name '*.wav' | sort | head -n 1)
 "$minikws" label "$dir/yes_no.tflite" "$clip"
