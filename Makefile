@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install bench deep size clean
+.PHONY: help demo test check install bench deep oldest size clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -28,6 +28,12 @@ test: install ## run tests/, parity_tests/ and the notebooks
 
 deep: install ## the same with many more random cases
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --dist loadfile -q tests parity_tests
+
+oldest: ## tests/ on the lower bounds that pyproject.toml names
+	$(PYTHON) -m venv .venv/oldest
+	.venv/oldest/bin/pip install --quiet --disable-pip-version-check -r requirements/oldest.txt
+	.venv/oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	.venv/oldest/bin/python -m pytest -q tests
 
 check: install ## format, lint, types, and who may import whom
 	$(BIN)/ruff format --check .

@@ -71,7 +71,7 @@ def peak_of_preprocessor(frames: Int16) -> Int16:
     """Return the largest magnitude as the preprocessor model's FFT scaling finds it.
 
     A -32768 resets the search to itself, below every other value: what follows is searched anew,
-    its first sample taken with its sign. A result of 0 or less means "do not shift".
+    with its sign as long as nothing above 0 was found. A result of 0 or less means "do not shift".
 
     Source: tflite-micro, signal/src/max_abs.cc, MaxAbs16.
     """
@@ -79,8 +79,11 @@ def peak_of_preprocessor(frames: Int16) -> Int16:
     for t, samples in enumerate(frames.reshape(-1, frames.shape[-1])):
         lowest = np.flatnonzero(samples == -32768)
         if len(lowest):
-            rest = samples[lowest[-1] + 1 :]
-            found[t] = max(rest[0], peak(rest[1:])) if len(rest) else -32768
+            top = -32768
+            for value in samples[lowest[-1] + 1 :].tolist():
+                # While the best is below 0, a larger value counts with its sign.
+                top = value if value > top else max(top, -value)
+            found[t] = top
     return found.reshape(frames.shape[:-1])
 
 

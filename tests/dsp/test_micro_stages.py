@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -54,6 +54,8 @@ def literal_preprocessor_peak(samples: list[int]) -> int:
 
 
 @given(int16s | arrays(np.int16, (3, 6), elements=extreme))
+@example(np.array([[-32768, -1], [-32768, -3]], np.int16))
+@example(np.array([[-32768, -5, -3, -2], [-32768, -5, -3, -7]], np.int16))
 def test_peaks(frames: np.ndarray) -> None:
     rows = frames.tolist()
     assert stages.peak(frames).tolist() == [literal_peak(row) for row in rows]
