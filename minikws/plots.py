@@ -7,6 +7,7 @@ screen draws as well. Matplotlib is imported inside, so that only who draws need
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,26 @@ def draw_waveform(
     return _finish(figure, path)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FeaturePicture:
+    """One frontend's features of a clip, to be drawn beside others'.
+
+    features : (T, F)
+    hop_ms : distance between frames.
+    start_ms : where the first frame's column begins. (window - hop) / 2 puts each column in the
+        middle of its window, and one sound of all frontends at one place.
+    centers_hz : (F,) the frequency that stands beside a channel; None: channel numbers alone.
+    value_label : what the colors mean, beside the color bar.
+    """
+
+    features: Array
+    hop_ms: float
+    start_ms: float = 0.0
+    centers_hz: Array | None = None
+    title: str = "features"
+    value_label: str = "value"
+
+
 def draw_features(
     features: Array,
     *,
@@ -64,45 +85,86 @@ def draw_features(
 ) -> Figure:
     """Draw (T, F) features as a picture: time from left to right, low channels at the bottom.
 
-    Parameters
-    ----------
-    hop_ms : distance between frames.
-    centers_hz : (F,) the frequency that stands beside a channel; None: channel numbers alone.
-    value_label : what the colors mean, beside the color bar.
+    `FeaturePicture` describes the parameters.
 
     Raises
     ------
     ShapeError : not (T, F), or another number of frequencies than channels.
     MissingExtraError, SettingsError, RunError : no Matplotlib; an unknown ending; cannot write.
     """
-    features = np.asarray(features)
+    picture = FeaturePicture(
+        features=features,
+        hop_ms=hop_ms,
+        centers_hz=centers_hz,
+        title=title,
+        value_label=value_label,
+    )
+    return draw_side_by_side([picture], path=path)
+
+
+def draw_side_by_side(
+    pictures: Sequence[FeaturePicture],
+    *,
+    clip_ms: float | None = None,
+    title: str | None = None,
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw what several frontends made of one clip, over the same time.
+
+    Parameters
+    ----------
+    clip_ms : where time ends; None: with the last frame.
+    title : above all of them.
+
+    Raises
+    ------
+    As `draw_features`; and ShapeError without any picture.
+    """
+    for picture in pictures:
+        _check_picture(picture)
+    if not pictures:
+        raise ShapeError("no features to draw; give one picture or more")
+    end_ms = clip_ms or max(p.start_ms + p.hop_ms * len(p.features) for p in pictures)
+    n = len(pictures)
+    figure, all_axes = _figure(width=7.0 if n == 1 else 5.5 * n, height=4.0, n_columns=n)
+    for picture, axes in zip(pictures, np.atleast_1d(all_axes), strict=True):
+        _draw_picture(figure, axes, picture)
+        axes.set_xlim(0, end_ms)
+    if title is not None:
+        figure.suptitle(title)
+    return _finish(figure, path)
+
+
+def _check_picture(picture: FeaturePicture) -> None:
+    features, centers_hz = np.asarray(picture.features), picture.centers_hz
     if features.ndim != 2 or 0 in features.shape:
         raise ShapeError(
             f"expected features (T, F), found the shape {features.shape}; draw one clip at a time"
         )
-    n_frames, n_features = features.shape
-    if centers_hz is not None and len(centers_hz) != n_features:
+    if centers_hz is not None and len(centers_hz) != features.shape[1]:
         raise ShapeError(
-            f"expected a frequency for each of {n_features} channels, found {len(centers_hz)}; "
-            "take both from one frontend"
+            f"expected a frequency for each of {features.shape[1]} channels, found "
+            f"{len(centers_hz)}; take both from one frontend"
         )
-    figure, axes = _figure(width=7.0, height=4.0)
+
+
+def _draw_picture(figure: Figure, axes: Any, picture: FeaturePicture) -> None:
+    n_frames, n_features = np.shape(picture.features)
+    start_ms, end_ms = picture.start_ms, picture.start_ms + n_frames * picture.hop_ms
     image = axes.imshow(
-        features.T,
+        np.asarray(picture.features).T,
         origin="lower",
         aspect="auto",
         interpolation="nearest",
-        extent=(0, n_frames * hop_ms, -0.5, n_features - 0.5),
+        extent=(start_ms, end_ms, -0.5, n_features - 0.5),
     )
-    step = -(-n_features // MOST_TICKS)
-    ticks = np.arange(0, n_features, step)
-    names = [
-        f"{k}" if centers_hz is None else f"{k}  ({centers_hz[k]:.0f} Hz)" for k in ticks.tolist()
-    ]
+    ticks = np.arange(0, n_features, -(-n_features // MOST_TICKS))
+    names = [f"{k}" for k in ticks.tolist()]
+    if picture.centers_hz is not None:
+        names = [f"{k}  ({picture.centers_hz[k]:.0f} Hz)" for k in ticks.tolist()]
     axes.set_yticks(ticks, names)
-    axes.set(title=title, xlabel="time in ms", ylabel="channel")
-    figure.colorbar(image, ax=axes, label=value_label)
-    return _finish(figure, path)
+    axes.set(title=picture.title, xlabel="time in ms", ylabel="channel")
+    figure.colorbar(image, ax=axes, label=picture.value_label)
 
 
 def draw_confusion_matrix(
@@ -141,11 +203,11 @@ def draw_confusion_matrix(
     return _finish(figure, path)
 
 
-def _figure(*, width: float, height: float) -> tuple[Figure, Any]:
-    """Return a figure of so many inches, and its axes."""
+def _figure(*, width: float, height: float, n_columns: int = 1) -> tuple[Figure, Any]:
+    """Return a figure of so many inches, and its axes (an array of them for several columns)."""
     module = import_extra("matplotlib.figure", extra="plots", purpose="drawing a picture")
     figure = module.Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-    return figure, figure.subplots()
+    return figure, figure.subplots(ncols=n_columns)
 
 
 def _finish(figure: Figure, path: str | Path | None) -> Figure:

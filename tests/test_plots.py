@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from minikws.errors import MissingExtraError, RunError, SettingsError, ShapeError
-from minikws.plots import draw_confusion_matrix, draw_features, draw_waveform
+from minikws.plots import (
+    FeaturePicture,
+    draw_confusion_matrix,
+    draw_features,
+    draw_side_by_side,
+    draw_waveform,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -46,6 +52,22 @@ def test_many_channels_get_few_ticks() -> None:
     assert len(axes.get_yticks()) == 8
 
 
+def test_frontends_side_by_side_share_their_time(tmp_path: Path) -> None:
+    slow = FeaturePicture(features=np.ones((4, 3)), hop_ms=20, start_ms=5, title="slow")
+    fast = FeaturePicture(features=np.ones((8, 5)), hop_ms=10, start_ms=10, title="fast")
+    path = tmp_path / "both.png"
+    figure = draw_side_by_side([slow, fast], clip_ms=100, title="yes.wav", path=path)
+    left, right = (axes for axes in figure.axes if axes.images)
+    assert left.get_xlim() == right.get_xlim() == (0, 100)
+    assert left.images[0].get_extent() == [5, 85, -0.5, 2.5]
+    assert right.images[0].get_extent() == [10, 90, -0.5, 4.5]
+    assert (left.get_title(), right.get_title()) == ("slow", "fast")
+    assert left.get_position().x1 < right.get_position().x0
+    assert [text.get_text() for text in figure.texts] == ["yes.wav"]
+    assert path.read_bytes().startswith(PNG)
+    assert draw_side_by_side([slow, fast]).axes[0].get_xlim() == (0, 90)
+
+
 def test_waveform_over_milliseconds() -> None:
     axes = draw_waveform(np.array([0, 5, -5, 1], np.int16), sample_rate_hz=1000).axes[0]
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), [0, 1, 2, 3])
@@ -71,6 +93,8 @@ def test_wrong_shapes_are_refused() -> None:
         draw_features(np.zeros(3), hop_ms=20)
     with pytest.raises(ShapeError, match="a frequency for each of 3 channels, found 2"):
         draw_features(np.zeros((4, 3)), hop_ms=20, centers_hz=np.zeros(2))
+    with pytest.raises(ShapeError, match="no features to draw"):
+        draw_side_by_side([])
     with pytest.raises(ShapeError, match=r"one row of samples \(N,\), found the shape \(2, 5\)"):
         draw_waveform(np.zeros((2, 5), np.int16), sample_rate_hz=16000)
     with pytest.raises(ShapeError, match=r"square matrix for 3 labels, found the shape \(2, 2\)"):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +16,9 @@ from minikws.cli.output import Output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from minikws._typing import Features
+    from minikws.cli.feature_files import ClipFeatures, Wanted
     from minikws.frontend import Frontend
+
 
 HELP = "draw and write the features of clips"
 EXAMPLE = "minikws features yes.wav --frontend micro --png --csv --out features"
@@ -34,13 +39,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is written")
     add = group.add_argument
     add("--png", action="store_true", help="a picture a clip")
+    add(
+        "--compare",
+        metavar="KIND,KIND",
+        help="one picture a clip of several frontends side by side",
+    )
     add("--csv", action="store_true", help="the numbers as text, one line a frame")
+    add(
+        "--stages",
+        action="store_true",
+        help="with --csv: also each stage of the micro frontend, as DIR/STEM.STAGE.csv: "
+        "the integers to hold a board against",
+    )
     add("--npz", action="store_true", help="the numbers as the array `features` (T, F) float32")
     add("--c-array", metavar="NAME", help="C source and header with the array NAME")
     add("--output-c-file", metavar="FILE", help="the C source of one clip")
     group = parser.add_argument_group("the frontend")
     add = group.add_argument
-    add("--frontend", "--preprocess", default="micro", metavar="KIND", help="default micro")
+    add("--frontend", "--preprocess", metavar="KIND", help="default micro")
     add("--micro-variant", metavar="NAME", help="tensorflow (default), preprocessor, pymicro")
     add("--sample-rate", type=int, metavar="HZ", help="default 16000")
     add("--clip-duration-ms", type=float, metavar="MS", help="pad or crop to this; default: as is")
@@ -61,9 +77,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Compute, write and describe the features of each clip."""
-    from minikws.audio import read_clip
-    from minikws.errors import AudioError, SettingsError
-    from minikws.frontend import make_frontend
+    from minikws.cli.feature_batches import extract_batch, read_batches, writers
+    from minikws.cli.feature_files import ClipFeatures, identifier
+    from minikws.errors import SettingsError
 
     for name, reason in WITHOUT_MEANING.items():
         if getattr(args, name) is not None:
@@ -73,44 +89,62 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise SettingsError(
             f"--output-c-file names one file, found {len(clips)} clips; use --c-array NAME instead"
         )
-    frontend = make_frontend(_wanted(args))
-    settings = frontend.settings
-    n_samples = settings.clip_samples if args.clip_duration_ms is not None else None
+    frontends = _frontends(args)
+    wanted = _wanted(args, frontends)
     records: list[dict[str, Any]] = []
-    for path, target in clips:
-        samples = read_clip(
-            path,
-            sample_rate_hz=settings.sample_rate_hz,
-            n_samples=n_samples,
-            on_message=out.say,
-        )
-        if len(samples) < settings.window_samples:
-            raise AudioError(
-                f"{path} holds {len(samples)} samples, shorter than a window of "
-                f"{settings.window_samples}; pad it with --clip-duration-ms 1000"
-            )
-        features = frontend.extract(samples)
-        n_frames, n_features = features.shape
-        name = args.c_array or f"g_{identifier(path.stem)}"
-        if len(clips) > 1:
-            name += f"_{identifier('_'.join(target.parts))}"
-        files = _write(features, frontend, Path(args.out or ".") / target, path, name, args)
-        written = [str(file) for file in files]
-        records.append(
-            {
-                "file": str(path),
-                "shape": [n_frames, n_features],
-                "dtype": str(features.dtype),
-                "written": written,
-            }
-        )
-        out.answer(
-            f"{path}: {n_frames} frames of {n_features}, {features.min():g} to "
-            f"{features.max():g}, mean {features.mean():.3f}"
-            + (f"; wrote {', '.join(written)}" if written else "")
-        )
-    out.result({"frontend": settings.to_json(), "clips": records})
+    n = len(clips)
+    with _bar(n, out) as (aside, advance), writers(wanted, n, args.threads) as write:
+
+        def say(text: str) -> None:
+            with aside():
+                out.say(text)
+
+        crop = args.clip_duration_ms is not None
+        for batch in read_batches(clips, frontends, crop=crop, say=say):
+            features = [extract_batch(frontend, batch) for frontend in frontends]
+            ready: list[ClipFeatures] = []
+            for (path, target, samples), *values in zip(batch, *features, strict=True):
+                name = args.c_array or f"g_{identifier(path.stem)}"
+                if len(clips) > 1:
+                    name += f"_{identifier('_'.join(target.parts))}"
+                place = Path(args.out or ".") / target
+                ready.append(ClipFeatures(path, samples, place, name, frontends, values))
+            for found, files in zip(ready, write(ready), strict=True):
+                records.append(_record(found, files))
+                with aside():
+                    out.answer(_line(found, files))
+                advance()
+    settings = [frontend.settings.to_json() for frontend in frontends]
+    compared = {"frontends": settings} if args.compare else {}
+    out.result({"frontend": settings[0], **compared, "clips": records})
     return 0
+
+
+def _record(found: ClipFeatures, files: Sequence[Path]) -> dict[str, Any]:
+    """Return what --json tells of a clip."""
+    shapes = [list(features.shape) for features in found.features]
+    return {
+        "file": str(found.clip),
+        "shape": shapes[0],
+        **({"shapes": shapes} if len(shapes) > 1 else {}),
+        "dtype": str(found.features[0].dtype),
+        "written": [str(file) for file in files],
+    }
+
+
+def _line(found: ClipFeatures, files: Sequence[Path]) -> str:
+    """Return what is said of a clip."""
+    parts = []
+    for frontend, features in zip(found.frontends, found.features, strict=True):
+        kind = f"{frontend.settings.kind} " if len(found.frontends) > 1 else ""
+        n_frames, n_features = features.shape
+        parts.append(
+            f"{kind}{n_frames} frames of {n_features}, {features.min():g} to "
+            f"{features.max():g}, mean {features.mean():.3f}"
+        )
+    if files:
+        parts.append(f"wrote {', '.join(map(str, files))}")
+    return f"{found.clip}: {'; '.join(parts)}"
 
 
 def find_clips(words: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -148,8 +182,11 @@ def find_clips(words: Sequence[str]) -> list[tuple[Path, Path]]:
     return clips
 
 
-def _wanted(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the frontend's settings as given on the command line."""
+def _frontends(args: argparse.Namespace) -> list[Frontend]:
+    """Return the frontend that the options describe, or those to compare."""
+    from minikws.errors import SettingsError
+    from minikws.frontend import FRONTENDS, make_frontend
+
     given = {
         "variant": args.micro_variant,
         "sample_rate_hz": args.sample_rate,
@@ -161,96 +198,64 @@ def _wanted(args: argparse.Namespace) -> dict[str, Any]:
         "upper_hz": args.upper_hz,
     }
     stored = {name: value for name, value in given.items() if value is not None}
-    return {"kind": args.frontend, **stored}
-
-
-def _write(
-    features: Features,
-    frontend: Frontend,
-    target: Path,
-    clip: Path,
-    array_name: str,
-    args: argparse.Namespace,
-) -> list[Path]:
-    """Write what was asked for, and return the files."""
-    import numpy as np
-
-    from minikws.files import write_file
-
-    written = []
-    if args.png:
-        from minikws.plots import draw_features
-
-        n_frames, n_features = features.shape
-        png = Path(f"{target}.png")
-        draw_features(
-            features,
-            hop_ms=frontend.settings.hop_ms,
-            centers_hz=getattr(frontend, "centers_hz", None),
-            title=f"{clip.name}: {frontend.settings.kind}, {n_frames} frames of {n_features}",
-            value_label="feature",
-            path=png,
-        )
-        written.append(png)
-    if args.csv:
-        # As doubles: a float32 then has all its decimals, which str() of it would round away.
-        lines = (",".join(map(repr, row)) for row in features.astype(np.float64).tolist())
-        written.append(write_file(f"{target}.csv", "\n".join(lines) + "\n"))
-    if args.npz:
-        written.append(write_file(f"{target}.npz", lambda file: np.savez(file, features=features)))
-    if args.c_array or args.output_c_file:
-        source = Path(args.output_c_file) if args.output_c_file else Path(f"{target}.c")
-        texts = c_source(array_name, features, frontend, clip.name, source.with_suffix(".h").name)
-        written.append(write_file(source, texts[0]))
-        written.append(write_file(source.with_suffix(".h"), texts[1]))
-    return written
-
-
-def identifier(text: str) -> str:
-    """Return `text` as a part of a C identifier.
-
-    >>> identifier("f9643d42_nohash-4")
-    'f9643d42_nohash_4'
-    """
-    return re.sub(r"[^A-Za-z0-9_]", "_", text)
-
-
-def c_source(
-    name: str, features: Features, frontend: Frontend, made_from: str, header_name: str
-) -> tuple[str, str]:
-    """Return C source and header of the array `name`, frame after frame.
-
-    The numbers are the device's int8 where the frontend has a fixed int8 form, else floats.
-
-    Raises
-    ------
-    SettingsError : `name` is not a C identifier.
-    """
-    from minikws.errors import SettingsError
-    from minikws.fixedpoint import quantize
-
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+    if not args.compare:
+        return [make_frontend({"kind": args.frontend or "micro"} | stored)]
+    kinds = args.compare.split(",")
+    if args.frontend or len(set(kinds)) < max(2, len(kinds)):
+        alone = f"--frontend {args.frontend} and " if args.frontend else ""
         raise SettingsError(
-            f"--c-array {name!r} is not a C identifier; use letters, digits and _, such as g_yes"
+            "--compare takes two or more different frontends and no --frontend, found "
+            f"{alone}--compare {args.compare}; known are {', '.join(FRONTENDS)}"
         )
-    n_frames, n_features = features.shape
-    if frontend.quantization is not None:
-        kind, numbers = (
-            "signed char",
-            [str(v) for v in quantize(features, *frontend.quantization).flat],
+    frontends = []
+    for kind in kinds:
+        make_frontend({"kind": kind})  # or says that there is none
+        known = {field.name for field in fields(FRONTENDS[kind].settings_class)}
+        shared = {name: value for name, value in stored.items() if name in known}
+        frontends.append(make_frontend({"kind": kind} | shared))
+    return frontends
+
+
+def _wanted(args: argparse.Namespace, frontends: Sequence[Frontend]) -> Wanted:
+    """Return which files to write, or refuse what does not go together."""
+    from minikws.cli.feature_files import Wanted
+    from minikws.errors import SettingsError
+
+    c_array = bool(args.c_array or args.output_c_file)
+    if args.compare and (args.csv or args.stages or args.npz or c_array):
+        raise SettingsError(
+            "--compare draws pictures, found it together with an option that writes numbers; "
+            "write those by a second command with --frontend"
         )
-    else:
-        kind, numbers = "float", [f"{float(v)!r}f" for v in features.flat]
-    declaration = f"const {kind} {name}[{n_frames * n_features}]"
-    origin = f"/* Features of {made_from}: {n_frames} frames of {n_features}. */\n"
-    rows = (numbers[i : i + 10] for i in range(0, len(numbers), 10))
-    body = ",\n".join("  " + ", ".join(row) for row in rows)
-    guard = f"{name.upper()}_H_"
-    header = (
-        f"{origin}#ifndef {guard}\n#define {guard}\n\n"
-        f"#define {name.upper()}_FRAMES {n_frames}\n"
-        f"#define {name.upper()}_CHANNELS {n_features}\n\n"
-        f'#ifdef __cplusplus\nextern "C" {{\n#endif\nextern {declaration};\n'
-        "#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
+    if args.stages and not args.csv:
+        raise SettingsError("--stages writes CSV files and needs --csv; add it")
+    if args.stages and not hasattr(frontends[0], "stages"):
+        raise SettingsError(
+            f"--stages writes the integers of the micro frontend, found "
+            f"{frontends[0].settings.kind}; use --frontend micro"
+        )
+    return Wanted(
+        png=bool(args.png or args.compare),
+        csv=args.csv,
+        stages=args.stages,
+        npz=args.npz,
+        c_array=c_array,
+        c_file=args.output_c_file,
     )
-    return f'{origin}#include "{header_name}"\n\n{declaration} = {{\n{body}\n}};\n', header
+
+
+@contextmanager
+def _bar(
+    n_clips: int, out: Output
+) -> Iterator[tuple[Callable[[], AbstractContextManager[None]], Callable[[], Any]]]:
+    """Draw a bar for several clips on a terminal that has tqdm.
+
+    Gives a context in which lines may be printed, and what moves the bar on by a clip.
+    """
+    if n_clips == 1 or out.quiet or not sys.stderr.isatty() or not find_spec("tqdm"):
+        yield nullcontext, lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=n_clips, unit="clip", desc="features", dynamic_ncols=True) as bar:
+        yield tqdm.external_write_mode, bar.update

@@ -26,6 +26,7 @@ from minikws.dsp.micro_stages import (
     gain_table,
     levels,
 )
+from minikws.dsp.micro_trace import trace
 from minikws.dsp.windows import micro_window
 from minikws.errors import AudioError, ShapeError
 from minikws.settings import MicroSettings
@@ -148,6 +149,23 @@ class Micro:
         estimate = np.zeros((len(batch), self.settings.n_mels), np.uint32)
         values, _ = self._run(batch, estimate)
         return values[0] if clips.ndim == 1 else values
+
+    def stages(self, clip: Samples) -> dict[str, Array]:
+        """Return every stage of one clip, (N,) int16, to hold a board against.
+
+        By name, in the order of the data; `minikws.dsp.micro_trace.trace` lists them.
+
+        Raises
+        ------
+        AudioError, ShapeError : as `extract`, or several clips.
+        """
+        clip = _checked(clip)
+        if clip.ndim != 1 or len(clip) < self.settings.window_samples:
+            raise ShapeError(
+                f"expected one clip (N,) of at least {self.settings.window_samples} samples, one "
+                f"window, found the shape {clip.shape}; give one clip at a time"
+            )
+        return trace(clip, self._levels, self._compress)
 
     def stream(self) -> MicroStream:
         """Start a stream, with nothing heard so far."""

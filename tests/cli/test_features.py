@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 import wave
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from minikws.cli import feature_batches
 from minikws.cli.main import main
-from minikws.frontend import Micro
+from minikws.frontend import FRONTENDS, Micro
 from minikws.settings import MicroSettings
 
 
@@ -65,6 +68,109 @@ def test_picture(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
     answer(capsys, clip, "--png", "--out", tmp_path)
     assert (tmp_path / "left.png").read_bytes().startswith(b"\x89PNG")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WideSettings(MicroSettings):
+    """Stands for a second frontend, of another length and number of features."""
+
+    kind: ClassVar[str] = "wide"
+
+    window_ms: float = 60.0
+    n_mels: int = 20
+
+
+class Wide(Micro):
+    settings_class = WideSettings
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FRONTENDS, "wide", Wide)
+
+
+@pytest.mark.usefixtures("wide")
+def test_frontends_side_by_side(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
+    found = answer(
+        capsys, clip, "--compare", "micro,wide", "--hop-ms", "10", "--out", tmp_path / "out"
+    )
+    assert [settings["kind"] for settings in found["frontends"]] == ["micro", "wide"]
+    assert [settings["hop_ms"] for settings in found["frontends"]] == [10.0, 10.0]
+    assert found["frontend"] == found["frontends"][0]
+    (record,) = found["clips"]
+    assert record["shape"] == [16, 40]
+    assert record["shapes"] == [[16, 40], [13, 20]]
+    assert record["written"] == [str(tmp_path / "out" / "left.png")]
+    assert (tmp_path / "out" / "left.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["features", str(clip), "--compare", "micro,wide", "--out", str(tmp_path)]) == 0
+    assert "left.wav: micro 8 frames of 40, " in (shown := capsys.readouterr().out)
+    assert "; wide 7 frames of 20, " in shown
+
+
+@pytest.mark.parametrize("variant", ["tensorflow", "preprocessor", "pymicro"])
+def test_every_stage_as_text(
+    variant: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [clip, "--csv", "--stages", "--micro-variant", variant, "--out", tmp_path]
+    written = [Path(file) for file in answer(capsys, *argv)["clips"][0]["written"]]
+    frontend = Micro(MicroSettings(variant=variant))
+    stages = frontend.stages(sound())
+    assert written == [tmp_path / "left.csv"] + [tmp_path / f"left.{s}.csv" for s in stages]
+    for stage, values in stages.items():
+        stored = np.loadtxt(tmp_path / f"left.{stage}.csv", delimiter=",", dtype=np.int64, ndmin=2)
+        np.testing.assert_array_equal(stored.reshape(values.shape), values)
+    np.testing.assert_array_equal(stages["log"], frontend.extract_raw(sound()))
+
+
+def test_clips_of_several_lengths_in_several_batches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_batches, "BATCH_SAMPLES", 10_000)
+    lengths = [3000, 4000, 3000, 480, 4000, 3000, 900]
+    for k, n in enumerate(lengths):
+        make_wav(tmp_path / "in" / f"{k}.wav", sound(n, seed=k))
+    answer(capsys, tmp_path / "in", "--npz", "--out", tmp_path / "out")
+    for k, n in enumerate(lengths):
+        stored = np.load(tmp_path / "out" / "in" / f"{k}.npz")["features"]
+        np.testing.assert_array_equal(stored, Micro().extract(sound(n, seed=k)))
+
+
+@pytest.mark.slow
+def test_many_pictures_are_drawn_by_processes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
+    pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
+    monkeypatch.setattr(feature_batches, "MANY_PICTURES", 3)
+    for k in range(3):
+        make_wav(tmp_path / "in" / f"{k}.wav", sound(seed=k))
+    argv = [tmp_path / "in", "--png", "--threads", "2", "--out"]
+    found = answer(capsys, *argv, tmp_path / "out")
+    paths = [tmp_path / "out" / "in" / f"{k}.png" for k in range(3)]
+    assert [record["written"] for record in found["clips"]] == [[str(path)] for path in paths]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in answer(capsys, *argv, tmp_path / "file", code=1)["error"]
+
+
+def test_the_bar_on_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tqdm", reason="needs pip install 'minikws[train]'")
+    for k in range(2):
+        make_wav(tmp_path / "in" / f"{k}.wav", sound(seed=k))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert main(["features", str(tmp_path / "in")]) == 0
+    shown = capsys.readouterr()
+    assert "features: 100%" in shown.err and "2/2" in shown.err
+    assert [line.partition(":")[0] for line in shown.out.split("\n")[:-1]] == [
+        str(tmp_path / "in" / f"{k}.wav") for k in range(2)
+    ]
+    assert main(["features", str(tmp_path / "in" / "0.wav")]) == 0
+    assert "features:" not in capsys.readouterr().err
 
 
 def test_a_folder_keeps_its_words_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,6 +273,20 @@ def test_the_tutorials_command(
     assert "--quantize has no meaning here" in capsys.readouterr().err
 
 
+class PlainSettings(MicroSettings):
+    kind: ClassVar[str] = "plain"
+
+
+class Plain:
+    """Stands for a frontend without integer stages."""
+
+    settings_class = PlainSettings
+
+    def __init__(self, settings: MicroSettings) -> None:
+        self.settings = settings
+
+
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -180,13 +300,26 @@ def test_the_tutorials_command(
         (["CLIP", "CLIP"], "would both be written as left"),
         (["CLIP", "--c-array", "2x"], "'2x' is not a C identifier"),
         (["CLIP", "SHORT", "--output-c-file", "x.c"], "names one file, found 2 clips"),
+        (["CLIP", "--stages"], "--stages writes CSV files and needs --csv"),
+        (["CLIP", "--stages", "--csv", "--frontend", "plain"], "found plain; use --frontend micro"),
+        (["CLIP", "--compare", "micro"], "two or more different frontends and no --frontend"),
+        (["CLIP", "--compare", "micro,micro"], "found --compare micro,micro; known are micro"),
+        (["CLIP", "--compare", "micro,wide", "--frontend", "micro"], "found --frontend micro and"),
+        (["CLIP", "--compare", "micro,wdie"], "did you mean wide"),
+        (["CLIP", "--compare", "micro,wide", "--csv"], "found it together with an option that"),
         (["absent.wav"], "absent.wav"),
         (["CLIP", "--csv", "--out", "CLIP"], "cannot be written"),
     ],
 )
 def test_bad_requests_are_refused(
-    argv: list[str], words: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str],
+    words: str,
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(FRONTENDS, "plain", Plain)
     (tmp_path / "empty").mkdir()
     names = {
         "CLIP": str(clip),

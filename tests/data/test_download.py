@@ -21,8 +21,15 @@ import numpy as np
 import pytest
 
 from minikws.cli.main import main
-from minikws.data import download
-from minikws.data.download import KNOWN_ARCHIVES, Expected, download_corpus
+from minikws.data import unpack
+from minikws.data.download import (
+    DEFAULT_URL,
+    KNOWN_ARCHIVES,
+    DownloadReport,
+    Expected,
+    download_corpus,
+)
+from minikws.data.fetch import TRIES
 from minikws.errors import CorpusError, MinikwsError, RunError, SettingsError
 
 NAME = "words.tar.gz"
@@ -123,7 +130,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    monkeypatch.setattr(download, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr("minikws.data.fetch.RETRY_WAIT_S", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
         http_server.daemon_threads = True
@@ -143,7 +150,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def fetch(server: Server, folder: Path, **options: Any) -> download.DownloadReport:
+def fetch(server: Server, folder: Path, **options: Any) -> DownloadReport:
     return download_corpus(folder, server.url, **{"sha256": GOOD_SHA256, **options})
 
 
@@ -245,7 +252,7 @@ def test_the_published_checksums() -> None:
     assert KNOWN_ARCHIVES["speech_commands_v0.02.tar.gz"] == Expected(
         2428923189, "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
     )
-    known = KNOWN_ARCHIVES[download.DEFAULT_URL.rpartition("/")[2]]
+    known = KNOWN_ARCHIVES[DEFAULT_URL.rpartition("/")[2]]
     assert known.n_bytes == 2428923189
     assert str(KNOWN_ARCHIVES["speech_commands_v0.01.tar.gz"].sha256).startswith("743935421bb5")
 
@@ -298,7 +305,7 @@ def test_an_interrupted_unpacking_leaves_no_half_file(server: Server, tmp_path: 
 def test_an_interrupted_moving_goes_on(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    move, moved = download._move, []
+    move, moved = unpack._move, []
 
     def move_some(file: Path, target: Path) -> bool:
         if len(moved) == 5:
@@ -307,7 +314,7 @@ def test_an_interrupted_moving_goes_on(
         return move(file, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(download, "_move", move_some)
+        patch.setattr(unpack, "_move", move_some)
         with pytest.raises(KeyboardInterrupt):
             fetch(server, tmp_path)
     there = {name: c for name, c in content_of(tmp_path).items() if ".part" not in name}
@@ -330,7 +337,7 @@ def test_an_archive_that_changed_meanwhile(
     server: Server, tmp_path: Path, etag: str | None
 ) -> None:
     server.etag = etag and '"v1"'
-    server.break_after = [100_000] + [0] * (download.TRIES)
+    server.break_after = [100_000] + [0] * TRIES
     assert "failed 6 times" in refusal(server, tmp_path)
     changed = tar_gz(entry("up/a.wav", RNG.bytes(300_000)))
     server.body, server.etag, server.break_after = changed, etag, []
@@ -621,7 +628,7 @@ def test_bad_archives(
     server: Server, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, words = BAD_ARCHIVES[case]
-    monkeypatch.setattr(download, "LARGEST_EXTRA_BYTES", 1_000_000)
+    monkeypatch.setattr(unpack, "LARGEST_EXTRA_BYTES", 1_000_000)
     server.body = make()
     folder = tmp_path / "deep" / "words"
     text = refusal(server, folder, sha256=None)
@@ -699,7 +706,7 @@ def test_the_command_interrupted(
         yield response.read(1000)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download, "_blocks", stop)
+    monkeypatch.setattr("minikws.data.fetch._blocks", stop)
     argv = ["data", "download", "--url", server.url, "--out", str(tmp_path)]
     assert main(argv) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
