@@ -97,6 +97,31 @@ SLIPS = {
         "matrix = np.diag([9, 9, 9, 9]); matrix[3, 2] = 5; worst = ('yes', 'no')": "swapped",
         "matrix = np.diag([9, 9, 9, 9]); matrix[3, 2] = 5; worst = ('no', '_silence_')": "often",
     },
+    ("02_the_fourier_transform_by_hand", "1"): {
+        "def bin_of(hz, rate, n): return hz * n / rate": "whole number",
+        "def bin_of(hz, rate, n): return hz * n // rate": "cut off",
+        "def bin_of(hz, rate, n): return round(hz * rate / n)": "swapped",
+        "def bin_of(hz, rate, n): return hz * rate / n": "swapped",
+        "def bin_of(hz, rate, n): return round(2 * hz * n / rate)": "twice",
+        "def bin_of(hz, rate, n): return rate / n": "width",
+        "def bin_of(hz, rate, n): return 7": "bin 1 is",
+    },
+    ("02_the_fourier_transform_by_hand", "2"): {
+        "def inverse_fft(bins): return np.conj(fft(np.conj(bins)))": "division",
+        "def inverse_fft(bins): return np.conj(fft(np.conj(bins))) / len(bins) ** 2": "divide once",
+        "def inverse_fft(bins): return fft(np.conj(bins)) / len(bins)": "mirror the result",
+        "def inverse_fft(bins): return fft(bins) / len(bins)": "and the result",
+        "def inverse_fft(bins): return np.conj(fft(bins)) / len(bins)": "mirror the bins first",
+        "def inverse_fft(bins): return 7": "twice",
+    },
+    ("02_the_fourier_transform_by_hand", "3"): {
+        "def n_multiplications(n): return n * int(np.log2(n))": "odd half",
+        "def n_multiplications(n): return n * n": "matrix",
+        "def n_multiplications(n): return n // 2": "one column",
+        "def n_multiplications(n): return np.log2(n)": "each column",
+        "def n_multiplications(n): return n - 1": "both halves",
+        "def n_multiplications(n): return 7": "2 samples need",
+    },
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minikws.cli.output import Output
+from minikws.cli.tutorial import accept, explain
 
 if TYPE_CHECKING:
     from minikws.checkpoint import Checkpoint
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 
 HELP = "write a trained run as an int8 .tflite file"
 EXAMPLE = "minikws export runs/yes_no --out yes_no.tflite --c-array g_model"
+
+# What freeze.py had to be told again, because its checkpoints do not hold it.
+WITHOUT_MEANING = dict.fromkeys(
+    (
+        *("sample-rate", "clip-duration-ms", "clip-stride-ms", "window-size-ms"),
+        *("window-stride-ms", "feature-bin-count", "dct-coefficient-count", "model-architecture"),
+        *("wanted-words", "preprocess"),
+    ),
+    "it comes from the run",
+) | {
+    "quantize": "the file is int8 unless --float asks otherwise",
+    "save-format": "the file is a .tflite",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--float", action="store_true", help="float32 instead of int8")
     add("--c-array", metavar="NAME", help="also write C source and header with this array")
     add("--data-dir", metavar="DIR", help="corpus for the accuracies; default: the run's own")
+    accept(parser, WITHOUT_MEANING)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -42,6 +57,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from minikws.tflite.writer import write_model
     from minikws.train import load_network, read_calibration
 
+    explain(args, WITHOUT_MEANING, out)
     source = args.run or args.start_checkpoint
     if not source:
         raise SettingsError("nothing to export; name a run's folder or a checkpoint file")

@@ -193,13 +193,15 @@ def _frontends(args: argparse.Namespace) -> list[Frontend]:
         "clip_ms": args.clip_duration_ms,
         "window_ms": args.window_size_ms,
         "hop_ms": args.window_stride_ms,
-        "n_mels": args.feature_bin_count,
         "lower_hz": args.lower_hz,
         "upper_hz": args.upper_hz,
     }
     stored = {name: value for name, value in given.items() if value is not None}
     if not args.compare:
-        return [make_frontend({"kind": args.frontend or "micro"} | stored)]
+        kind = args.frontend or "micro"
+        count = args.feature_bin_count if kind in FRONTENDS else None
+        stored |= FRONTENDS[kind].settings_class.feature_count(count) if count is not None else {}
+        return [make_frontend({"kind": kind} | stored)]
     kinds = args.compare.split(",")
     if args.frontend or len(set(kinds)) < max(2, len(kinds)):
         alone = f"--frontend {args.frontend} and " if args.frontend else ""
@@ -210,8 +212,11 @@ def _frontends(args: argparse.Namespace) -> list[Frontend]:
     frontends = []
     for kind in kinds:
         make_frontend({"kind": kind})  # or says that there is none
-        known = {field.name for field in fields(FRONTENDS[kind].settings_class)}
+        settings_class = FRONTENDS[kind].settings_class
+        known = {field.name for field in fields(settings_class)}
         shared = {name: value for name, value in stored.items() if name in known}
+        if settings_class.feature_count_field:
+            shared |= settings_class.feature_count(args.feature_bin_count)
         frontends.append(make_frontend({"kind": kind} | shared))
     return frontends
 

@@ -6,9 +6,15 @@ import argparse
 from pathlib import Path
 
 from minikws.cli.output import Output
+from minikws.cli.tutorial import accept, explain
 
 HELP = "say which word a clip holds"
 EXAMPLE = "minikws label yes_no.tflite clip.wav"
+
+WITHOUT_MEANING = {
+    "input-name": "the file names its tensors",
+    "output-name": "the file names its tensors",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--top", "--how-many-labels", type=int, default=3, metavar="N", help="default 3")
     add("--graph", metavar="FILE", help="the model, as the tutorial spells it")
     add("--wav", "--wav-dir", metavar="CLIP", help="the clip or folder, as the tutorial spells it")
-    for name in ("--input-name", "--output-name"):
-        add(name, help=argparse.SUPPRESS)
+    accept(parser, WITHOUT_MEANING)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -38,9 +43,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         words.append(args.wav)
     if len(words) < 2:
         raise SettingsError("label needs a model and a clip; see minikws label --help")
-    for name in ("input_name", "output_name"):
-        if getattr(args, name):
-            out.say(f"--{name.replace('_', '-')} has no meaning here: the file names its tensors")
+    explain(args, WITHOUT_MEANING, out)
     model = load(
         words[0],
         labels=read_labels(args.labels) if args.labels else None,

@@ -19,6 +19,7 @@ from minikws.cli.corpus_options import (
 from minikws.cli.interrupt import Interrupt
 from minikws.cli.output import Output
 from minikws.cli.tables import confusion_table, label_table
+from minikws.cli.tutorial import accept, explain
 
 if TYPE_CHECKING:
     from minikws.checkpoint import RunConfig
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 HELP = "train a model on a folder of clips"
 EXAMPLE = "minikws train --data-dir clips --wanted-words yes,no --run-dir runs/yes_no"
 
-# Options of the tutorial's train.py that have no meaning here; each is accepted with a line.
 WITHOUT_MEANING = {
-    "summaries_dir": "curves are written to metrics.csv in the run's folder",
+    "summaries-dir": "curves are written to metrics.csv in the run's folder",
     "verbosity": "messages are --quiet or not",
-    "check_nans": "a loss that is not finite always stops the run",
-    "start_checkpoint": "go on with --resume --run-dir DIR",
+    "check-nans": "a loss that is not finite always stops the run",
+    "start-checkpoint": "go on with --resume --run-dir DIR",
+    "quantize": "the training is in float, minikws export quantizes its result to int8",
 }
 
 
@@ -76,8 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--dropout-rate", type=float, metavar="P", help="default 0.5")
     add("--eval-step-interval", type=int, metavar="N", help="validate every N steps, default 400")
     add("--save-step-interval", type=int, metavar="N", help="checkpoint every N steps, default 400")
-    for name in WITHOUT_MEANING:
-        add(f"--{name.replace('_', '-')}", nargs="?", const="1", help=argparse.SUPPRESS)
+    accept(parser, WITHOUT_MEANING)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -88,9 +88,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from minikws.frontend import make_frontend
     from minikws.train import Trainer
 
-    for name, instead in WITHOUT_MEANING.items():
-        if getattr(args, name) is not None:
-            out.say(f"--{name.replace('_', '-')} has no meaning here: {instead}")
+    explain(args, WITHOUT_MEANING, out)
     if args.data_url:
         out.say("--data-url is not used: train never downloads, minikws data download does")
     if args.resume and not args.run_dir:
@@ -149,9 +147,9 @@ def run_config(args: argparse.Namespace, base: RunConfig | None) -> RunConfig:
             clip_ms=args.clip_duration_ms,
             window_ms=args.window_size_ms,
             hop_ms=args.window_stride_ms,
-            n_mels=args.feature_bin_count,
             variant=args.micro_variant,
         )
+        | FRONTENDS[kind].settings_class.feature_count(args.feature_bin_count)
     )
     corpus = corpus_overrides(args)
     if base is None and "wanted_words" not in corpus:

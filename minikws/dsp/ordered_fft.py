@@ -10,9 +10,9 @@ is the same idea with four branches:
     half    y[k] = sum over j of x[j] exp(2 pi i j (k + 1/2) / n)    bins k + 1/2
 
 A block of n values becomes four blocks of n / 4, for k = 0, 2, 1 and 3 modulo 4. From a whole
-block, the second one must be a half block: its bins 4 k + 2 lie halfway between those of n / 4. From
-a half block, the second and the fourth. The last pass is one of 4, or of 2 where n is no power of
-4. A real frame of 2n samples is a complex one of n, even samples the real parts, odd ones the
+block, the second one must be a half block: its bins 4 k + 2 lie halfway between those of n / 4.
+From a half block, the second and the fourth. The last pass is one of 4, or of 2 where n is no power
+of 4. A real frame of 2n samples is a complex one of n, even samples the real parts, odd ones the
 imaginary parts; `real_fft` takes them apart at the end.
 
 Source: the order of operations and the rounding of the twiddles are those of T. Ooura's fftsg,
@@ -33,6 +33,8 @@ from minikws.errors import ShapeError
 SQRT_HALF = math.cos(math.atan(1.0))  # cosine and sine of an eighth of a circle
 QUARTER_OF_BIN = (0, 2, 1, 3)  # the quarter that bin k goes on in, by k modulo 4
 
+NO_TURN, EIGHTH_TURN, THREE_EIGHTHS_TURN = (1, 0, 1), (1, 1, SQRT_HALF), (-1, 1, SQRT_HALF)
+
 # Rows of `FftPlan.twiddles`: of a whole block's third and fourth result, and of what a half block
 # makes from its first and third input, and from its second and fourth.
 WHOLE_3, WHOLE_4, HALF_1, HALF_2, HALF_3, HALF_4 = range(6)
@@ -43,9 +45,10 @@ class FftPlan(NamedTuple):
 
     sizes : (P,) int32, how many values a block of each pass has: n, n / 4, … 4 or 2.
     halves : (P, n) int32, 1 where block b of a pass is a half block, else 0.
-    twiddles : (P, 6, 2, n / 4) float64, real and imaginary parts for each j < size / 4.
+    twiddles : (P, 6, 3, n / 4) float64, real part, imaginary part and scale for j < size / 4; an
+        eighth of a circle is (1, 1, sqrt(1/2)), scaled last, as in fftsg.
     order : (n,) int32, where the passes leave bin k.
-    post_twiddles : (2, n) float64, with which even and odd samples are taken apart.
+    post_twiddles : (3, n) float64, the same, with which even and odd samples are taken apart.
     """
 
     sizes: Int32
@@ -69,11 +72,11 @@ def fft_plan(fft_size: int) -> FftPlan:
             "pad the frames with zeros to 512"
         )
     n = fft_size // 2
-    sizes = []
+    sizes: list[int] = []
     while n >> 2 * len(sizes) > 1:
         sizes.append(n >> 2 * len(sizes))
     halves = np.zeros((len(sizes), n), np.int32)
-    twiddles = np.zeros((len(sizes), 6, 2, max(n // 4, 1)), np.float64)
+    twiddles = np.zeros((len(sizes), 6, 3, max(n // 4, 1)), np.float64)
     for i, size in enumerate(sizes):
         if i > 0:
             before = halves[i - 1, : n // sizes[i - 1]]
@@ -111,9 +114,9 @@ def _first_eighth(size: int) -> list[Angle]:
 
 
 def _whole_twiddles(size: int, *, outermost: bool) -> Float64:
-    """Return exp(i a) and exp(3 i a), a = 2 pi j / size, for j < size / 4: (2, 2, size // 4)."""
-    twiddles = np.zeros((2, 2, size // 4), np.float64)
-    twiddles[:, 0, 0] = 1.0
+    """Return exp(i a) and exp(3 i a), a = 2 pi j / size, for j < size / 4: (2, 3, size // 4)."""
+    twiddles = np.zeros((2, 3, size // 4), np.float64)
+    twiddles[:, :, 0] = NO_TURN
     if size < 8:
         return twiddles
     table = _first_eighth(size)
@@ -128,10 +131,11 @@ def _whole_twiddles(size: int, *, outermost: bool) -> Float64:
         for j in range(1, size // 8, 2):
             c, s, c3, s3 = (a + b for a, b in zip(table[j - 1], table[j + 1], strict=True))
             table[j] = scale * c, scale * s, scale_3 * c3, scale_3 * s3
-    for j, (c, s, c3, s3) in enumerate(table):
-        if j > 0:  # a quarter circle less the same angle
-            twiddles[:, :, size // 4 - j] = (s, c), (-s3, -c3)
-        twiddles[:, :, j] = (c, s), (c3, s3)
+    for j in range(1, size // 8):
+        c, s, c3, s3 = table[j]
+        twiddles[:, :, j] = (c, s, 1), (c3, s3, 1)
+        twiddles[:, :, size // 4 - j] = (s, c, 1), (-s3, -c3, 1)  # a quarter circle less the angle
+    twiddles[:, :, size // 8] = EIGHTH_TURN, THREE_EIGHTHS_TURN
     return twiddles
 
 
@@ -140,27 +144,27 @@ def _half_twiddles(size: int) -> Float64:
 
     Returns
     -------
-    (4, 2, size // 4) float64, for j < size / 4.
+    (4, 3, size // 4) float64, for j < size / 4.
     """
     quarter = size // 4
-    twiddles = np.zeros((4, 2, quarter), np.float64)
-    twiddles[:, :, 0] = (1, 0), (SQRT_HALF, SQRT_HALF), (1, 0), (-SQRT_HALF, SQRT_HALF)
+    twiddles = np.ones((4, 3, quarter), np.float64)
+    twiddles[:, :, 0] = NO_TURN, EIGHTH_TURN, NO_TURN, THREE_EIGHTHS_TURN
     table = _first_eighth(2 * size)
     for j in range(1, quarter):
         (c, s, c3, s3), (d, t, d3, t3) = table[j], table[quarter - j]
         if 2 * j == quarter:
-            twiddles[:, :, j] = (c, s), (s, c), (s, c), (-c, -s)
+            twiddles[:, :2, j] = (c, s), (s, c), (s, c), (-c, -s)
         elif size == 16:
             (e, f), (g, h) = ((c3, s3), (-c, s)) if j == 1 else ((-t, d), (-s, -c))
-            twiddles[:, :, j] = (c, s), (t, d), (e, f), (g, h)
+            twiddles[:, :2, j] = (c, s), (t, d), (e, f), (g, h)
         else:
-            twiddles[:, :, j] = (c, s), (t, d), (c3, s3), (-t3, -d3)
+            twiddles[:, :2, j] = (c, s), (t, d), (c3, s3), (-t3, -d3)
     return twiddles
 
 
 def _post_twiddles(n: int) -> Float64:
-    """Return (1 - sin a) / 2 and (cos a) / 2, a = pi k / n, for k < n; each rounded as in fftsg."""
-    halves = np.zeros((2, n), np.float64)
+    """Return (1 - sin a) / 2, (cos a) / 2 and scale, a = pi k / n, for k < n, rounded as fftsg."""
+    halves = np.ones((3, n), np.float64)
     eighth = n // 4
     for k in range(1, (n + 1) // 2):
         if k <= eighth:
@@ -171,7 +175,7 @@ def _post_twiddles(n: int) -> Float64:
             c, s = 0.5 * math.sin(angle), 0.5 * math.cos(angle)
         if k == eighth:
             c = s = 0.5 * SQRT_HALF
-        halves[:, k] = 0.5 - s, c
+        halves[:2, k] = 0.5 - s, c
     return halves
 
 
@@ -184,12 +188,8 @@ def _times_i(z: Float64) -> Float64:
 
 
 def _times(z: Float64, twiddle: Float64) -> Float64:
-    c, s = twiddle[..., None]
-    return np.stack((c * z[0] - s * z[1], c * z[1] + s * z[0]))
-
-
-def _eighth_turn(z: Float64) -> Float64:
-    return SQRT_HALF * np.stack((z[0] - z[1], z[1] + z[0]))
+    c, s, scale = twiddle[..., None]
+    return np.asarray(scale * np.stack((c * z[0] - s * z[1], c * z[1] + s * z[0])), np.float64)
 
 
 def _whole_pass(x: Float64, twiddles: Float64) -> Float64:
@@ -199,15 +199,10 @@ def _whole_pass(x: Float64, twiddles: Float64) -> Float64:
     y = np.empty_like(x)
     y[:, :, 0] = total + total_2
     y[:, :, 1] = total - total_2
-    third, fourth = difference + difference_2, difference - difference_2
-    y[:, :, 2], y[:, :, 3] = third, fourth
-    quarter = x.shape[3]
-    if quarter > 1:
-        y[:, :, 2] = _times(third, twiddles[WHOLE_3])
-        y[:, :, 3] = _times(fourth, twiddles[WHOLE_4])
-        middle = quarter // 2
-        y[:, :, 2, middle] = _eighth_turn(third[:, :, middle])
-        y[:, :, 3, middle] = _times_i(_eighth_turn(fourth[:, :, middle]))
+    y[:, :, 2], y[:, :, 3] = difference + difference_2, difference - difference_2
+    if x.shape[3] > 1:
+        y[:, :, 2] = _times(y[:, :, 2], twiddles[WHOLE_3])
+        y[:, :, 3] = _times(y[:, :, 3], twiddles[WHOLE_4])
     return y
 
 
@@ -218,8 +213,6 @@ def _half_pass(x: Float64, twiddles: Float64) -> Float64:
     second, fourth = x[:, :, 1] + second, x[:, :, 1] - second
     a, b = _times(first, twiddles[HALF_1]), _times(second, twiddles[HALF_2])
     c, d = _times(third, twiddles[HALF_3]), _times(fourth, twiddles[HALF_4])
-    b[:, :, 0] = _eighth_turn(second[:, :, 0])
-    d[:, :, 0] = _times_i(_eighth_turn(fourth[:, :, 0]))
     return np.stack((a + b, a - b, c + d, c - d), axis=2)
 
 

@@ -11,10 +11,24 @@ from typing import Any, Protocol
 
 from minikws._typing import Features, Samples
 from minikws.errors import SettingsError, nearest
+from minikws.frontend.average import Average
+from minikws.frontend.mfcc import Mfcc
 from minikws.frontend.micro import Micro
+from minikws.frontend.raw import Raw
+from minikws.frontend.spectrogram import Spectrogram
 from minikws.settings import ClipSettings
 
-__all__ = ["FRONTENDS", "FeatureStream", "Frontend", "Micro", "make_frontend"]
+__all__ = [
+    "FRONTENDS",
+    "Average",
+    "FeatureStream",
+    "Frontend",
+    "Mfcc",
+    "Micro",
+    "Raw",
+    "Spectrogram",
+    "make_frontend",
+]
 
 
 class FeatureStream(Protocol):
@@ -51,7 +65,9 @@ class Frontend(Protocol):
         ...
 
 
-FRONTENDS: dict[str, type[Micro]] = {"micro": Micro}
+FRONTENDS: dict[str, type[Average | Mfcc | Micro | Raw | Spectrogram]] = {
+    frontend.settings_class.kind: frontend for frontend in (Spectrogram, Mfcc, Average, Micro, Raw)
+}
 
 
 def make_frontend(settings: Mapping[str, Any] | ClipSettings) -> Frontend:
@@ -72,5 +88,6 @@ def make_frontend(settings: Mapping[str, Any] | ClipSettings) -> Frontend:
         raise SettingsError(
             f"expected a frontend's kind, found {kind!r}; {nearest(str(kind), FRONTENDS)}"
         )
-    frontend = FRONTENDS[kind]
-    return frontend(frontend.settings_class.from_json(stored))
+    frontend: Any = FRONTENDS[kind]
+    made: Frontend = frontend(frontend.settings_class.from_json(stored))
+    return made

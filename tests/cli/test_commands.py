@@ -219,8 +219,22 @@ def test_the_tutorials_spelling(
         "--learning_rate=0.001,0.0001",
         f"--train_dir={tmp_path / 'pasted'}",
         "--summaries_dir=/nowhere",
+        "--quantize=1",
     )
     assert found["steps"] == 3
+
+
+def test_freeze_as_pasted_writes_a_tflite_and_says_so(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my_frozen_graph.tflite"
+    capsys.readouterr()
+    argv = [f"--start_checkpoint={run_dir}", f"--output_file={file}", "--quantize=1"]
+    assert main(["freeze", *argv, "--window_stride_ms=20", "--wanted_words=low,high"]) == 0
+    said = capsys.readouterr().err
+    assert "a .tflite file is written: there is no graph to freeze" in said
+    assert "--window-stride-ms has no meaning here: it comes from the run" in said
+    assert file.read_bytes()[4:8] == b"TFL3"
 
 
 def test_ctrl_c_saves_and_resume_ends_with_the_same_weights(
