@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minikws.cli.frontend_options import add_frontend_options, frontend_from, given_settings
 from minikws.cli.output import Output
+from minikws.cli.tutorial import accept, explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,25 +56,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--npz", action="store_true", help="the numbers as the array `features` (T, F) float32")
     add("--c-array", metavar="NAME", help="C source and header with the array NAME")
     add("--output-c-file", metavar="FILE", help="the C source of one clip")
-    group = parser.add_argument_group("the frontend")
-    add = group.add_argument
-    add("--frontend", "--preprocess", metavar="KIND", help="default micro")
-    add("--micro-variant", metavar="NAME", help="tensorflow (default), preprocessor, pymicro")
-    add("--sample-rate", type=int, metavar="HZ", help="default 16000")
-    add("--clip-duration-ms", type=float, metavar="MS", help="pad or crop to this; default: as is")
-    add("--window-size-ms", "--window-ms", type=float, metavar="MS", help="default 30")
-    add("--window-stride-ms", "--hop-ms", type=float, metavar="MS", help="default 20 for micro")
-    add(
-        "--feature-bin-count",
-        "--dct-coefficient-count",
-        type=int,
-        metavar="N",
-        help="features of a frame, default 40",
-    )
-    add("--lower-hz", type=float, metavar="HZ", help="lowest frequency, default 125")
-    add("--upper-hz", type=float, metavar="HZ", help="highest frequency, default 7500")
-    for name in WITHOUT_MEANING:
-        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
+    add_frontend_options(parser, clip_help="pad or crop to this; default: as is")
+    accept(parser, WITHOUT_MEANING)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -81,9 +66,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from minikws.cli.feature_files import ClipFeatures, identifier
     from minikws.errors import SettingsError
 
-    for name, reason in WITHOUT_MEANING.items():
-        if getattr(args, name) is not None:
-            out.say(f"--{name} has no meaning here: {reason}")
+    explain(args, WITHOUT_MEANING, out)
     clips = find_clips([*args.clips, *([args.input_wav] if args.input_wav else [])])
     if args.output_c_file and len(clips) > 1:
         raise SettingsError(
@@ -187,21 +170,8 @@ def _frontends(args: argparse.Namespace) -> list[Frontend]:
     from minikws.errors import SettingsError
     from minikws.frontend import FRONTENDS, make_frontend
 
-    given = {
-        "variant": args.micro_variant,
-        "sample_rate_hz": args.sample_rate,
-        "clip_ms": args.clip_duration_ms,
-        "window_ms": args.window_size_ms,
-        "hop_ms": args.window_stride_ms,
-        "lower_hz": args.lower_hz,
-        "upper_hz": args.upper_hz,
-    }
-    stored = {name: value for name, value in given.items() if value is not None}
     if not args.compare:
-        kind = args.frontend or "micro"
-        count = args.feature_bin_count if kind in FRONTENDS else None
-        stored |= FRONTENDS[kind].settings_class.feature_count(count) if count is not None else {}
-        return [make_frontend({"kind": kind} | stored)]
+        return [frontend_from(args, args.frontend or "micro")]
     kinds = args.compare.split(",")
     if args.frontend or len(set(kinds)) < max(2, len(kinds)):
         alone = f"--frontend {args.frontend} and " if args.frontend else ""
@@ -214,7 +184,7 @@ def _frontends(args: argparse.Namespace) -> list[Frontend]:
         make_frontend({"kind": kind})  # or says that there is none
         settings_class = FRONTENDS[kind].settings_class
         known = {field.name for field in fields(settings_class)}
-        shared = {name: value for name, value in stored.items() if name in known}
+        shared = {name: value for name, value in given_settings(args).items() if name in known}
         if settings_class.feature_count_field:
             shared |= settings_class.feature_count(args.feature_bin_count)
         frontends.append(make_frontend({"kind": kind} | shared))

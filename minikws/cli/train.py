@@ -16,6 +16,7 @@ from minikws.cli.corpus_options import (
     corpus_overrides,
     need_data_dir,
 )
+from minikws.cli.frontend_options import add_frontend_options, frontend_from
 from minikws.cli.interrupt import Interrupt
 from minikws.cli.output import Output
 from minikws.cli.tables import confusion_table, label_table
@@ -49,19 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the model")
     add = group.add_argument
     add("--model", "--model-architecture", metavar="NAME", help="default tiny_conv")
-    add("--frontend", "--preprocess", metavar="KIND", help="default micro")
-    add("--sample-rate", type=int, metavar="HZ", help="default 16000")
-    add("--clip-duration-ms", type=float, metavar="MS", help="default 1000")
-    add("--window-size-ms", "--window-ms", type=float, metavar="MS", help="default 30")
-    add("--window-stride-ms", "--hop-ms", type=float, metavar="MS", help="default 20 for micro")
-    add(
-        "--feature-bin-count",
-        "--dct-coefficient-count",
-        type=int,
-        metavar="N",
-        help="features of a frame, default 40",
-    )
-    add("--micro-variant", metavar="NAME", help="tensorflow (default), preprocessor, pymicro")
+    add_frontend_options(parser, clip_help="default 1000")
     add_corpus_options(parser)
     group = parser.add_argument_group("augmentation")
     add = group.add_argument
@@ -130,27 +119,14 @@ def run_config(args: argparse.Namespace, base: RunConfig | None) -> RunConfig:
     """Put the configuration together: what was given, else the resumed run's, else defaults."""
     from minikws import models
     from minikws.checkpoint import RunConfig
-    from minikws.errors import SettingsError, nearest
-    from minikws.frontend import FRONTENDS, make_frontend
+    from minikws.errors import SettingsError
     from minikws.settings import AugmentSettings, CorpusSettings, TrainSettings
 
     model = args.model or (base.model if base else "tiny_conv")
     recipe = models.architecture(model).recipe
     kind = args.frontend or (base.frontend["kind"] if base else "micro")
-    if kind not in FRONTENDS:
-        raise SettingsError(f"unknown frontend {kind!r}; {nearest(kind, FRONTENDS)}")
-    stored = dict(base.frontend) if base and base.frontend["kind"] == kind else {"kind": kind}
-    frontend = make_frontend(
-        stored
-        | _given(
-            sample_rate_hz=args.sample_rate,
-            clip_ms=args.clip_duration_ms,
-            window_ms=args.window_size_ms,
-            hop_ms=args.window_stride_ms,
-            variant=args.micro_variant,
-        )
-        | FRONTENDS[kind].settings_class.feature_count(args.feature_bin_count)
-    )
+    stored = base.frontend if base and base.frontend["kind"] == kind else None
+    frontend = frontend_from(args, kind, stored)
     corpus = corpus_overrides(args)
     if base is None and "wanted_words" not in corpus:
         raise SettingsError("no --wanted-words; name the folders to be told apart, such as yes,no")
