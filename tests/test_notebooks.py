@@ -122,6 +122,32 @@ SLIPS = {
         "def n_multiplications(n): return n - 1": "both halves",
         "def n_multiplications(n): return 7": "2 samples need",
     },
+    ("03_mel_mfcc_and_the_microcontroller", "1"): {
+        "def hz_of_mel(mel): return 700 * np.exp(mel / 1127)": "too high",
+        "def hz_of_mel(mel): return np.exp(mel / 1127) - 1": "divided by",
+        "def hz_of_mel(mel): return 1127 * (np.exp(mel / 700) - 1)": "swapped",
+        "def hz_of_mel(mel): return 700 * np.exp(mel)": "before you take",
+        "def hz_of_mel(mel): return 700 * (np.exp(mel) - 1)": "before you take",
+        "def hz_of_mel(mel): return 7": "in turn",
+    },
+    ("03_mel_mfcc_and_the_microcontroller", "2"): {
+        "growth = np.log(2)": "sums 40",
+        "growth = 40 * np.log(2)": "factor in front",
+        "growth = np.sqrt(2 / 40) * np.log(2)": "cosine of 0",
+        "growth = 40 * np.sqrt(2 / 40) * np.log(4)": "energies",
+        "growth = 40 * np.sqrt(2 / 40)": "natural logarithm",
+        "growth = 40 * np.sqrt(2 / 40) * 2": "into a sum",
+        "growth = 7": "one l_j",
+    },
+    ("03_mel_mfcc_and_the_microcontroller", "3"): {
+        "def to_int8(v): return v * 256 // 666 - 128": "rounded down",
+        "def to_int8(v): return (v * 256 + 333) // 666": "-128",
+        "def to_int8(v): return (v * 256 + 333) / 666 - 128": "instead of",
+        "def to_int8(v): return v * 256 / 666 - 128": "instead of",
+        "def to_int8(v): return (v * 256 + 128) // 666 - 128": "that is 666",
+        "def to_int8(v): return (v * 666 + 128) // 256 - 128": "swapped",
+        "def to_int8(v): return 7": "one line",
+    },
 }
 
 
