@@ -1,9 +1,9 @@
 """MFCC against TensorFlow's AudioSpectrogram and Mfcc in a row: equal bits on recorded words.
 
-On artificial sound design.md section 8 allows 1e-6 absolute. The spectrogram is equal to the bit
-there too, so is all that follows but the logarithm: the op calls the C library's, NumPy's and the
-compiled form's differ from it by a unit in the last place of a double now and then, which shows in
-float32 where a coefficient lies within 1e-15 of a tie.
+On artificial sound design.md section 8 allows 1e-6 absolute or a unit in the last place. The
+spectrogram is equal to the bit there too, so is all that follows but the logarithm: the op calls
+the C library's, NumPy's and the compiled form's differ from it by a unit in the last place of a
+double now and then, which shows in float32 where a coefficient lies within 1e-15 of a tie.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from minikws.settings import MfccSettings
 tf = pytest.importorskip("tensorflow", reason="oracle absent: pip install 'minikws[parity]'")
 
 N_CLIPS = 300 if settings().max_examples > 100 else 60
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    """Allow 1e-6, or a unit in the last place where that is more."""
+    allowed = np.maximum(1e-6, np.spacing(np.abs(expected)))
+    assert (np.abs(found.astype(np.float64) - expected) <= allowed).all()
 
 
 def op(samples: np.ndarray, made: MfccSettings) -> np.ndarray:
@@ -107,9 +113,7 @@ def test_any_attributes(
     rng = np.random.default_rng(seed)
     samples = np.clip(rng.normal(0, 2.0 ** rng.uniform(0, 14), rate * 150 // 1000), -32768, 32767)
     samples = np.rint(samples).astype(np.int16)
-    np.testing.assert_allclose(
-        frontend.extract(samples), op(samples, frontend.settings), rtol=2e-7, atol=1e-6
-    )
+    assert_close(frontend.extract(samples), op(samples, frontend.settings))
 
 
 @given(
@@ -136,11 +140,11 @@ def test_any_filterbank_empty_channels_included(
         filterbank_channel_count=n_mels,
         dct_coefficient_count=n_mels,
     ).numpy()[0]
-    if len(bank.bands) == 0 and upper > 8000:
+    if int(upper / (8000 / (n_bins - 1))) >= n_bins:  # a limit above the last bin
         assert not expected.any()  # minikws refuses it: MfccSettings
         return
     found = mfcc(power, bank, dct_matrix(n_mels, n_mels))
-    np.testing.assert_allclose(found, expected, rtol=2e-7, atol=1e-6)
+    assert_close(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["silence", "constant", "tone", "impulse"])
@@ -153,6 +157,6 @@ def test_artificial_sound(kind: str) -> None:
         "impulse": 30000 * (t == 777),
     }[kind].astype(np.int16)
     expected = op(sound, MfccSettings())
-    np.testing.assert_allclose(Mfcc().extract(sound), expected, rtol=2e-7, atol=1e-6)
+    assert_close(Mfcc().extract(sound), expected)
     compiled = Mfcc().extract(np.stack([sound] * 12))
-    np.testing.assert_allclose(compiled[7], expected, rtol=2e-7, atol=1e-6)
+    assert_close(compiled[7], expected)

@@ -68,11 +68,19 @@ def _micro_compress() -> tuple[Any, ...]:
     return levels, np.full((3, 40), 77, np.uint32), Micro()._compress
 
 
+def _spectral_features() -> tuple[Any, ...]:
+    from minikws.frontend import Mfcc
+
+    clips = RNG.integers(-32768, 32768, (3, 2000)).astype(np.int16)
+    return clips, Mfcc()._kernel_settings, np.empty((3, 10, 40), np.float32)
+
+
 # Name of each kernel with a twin -> example arguments.
 EXAMPLES: dict[str, Callable[[], tuple[Any, ...]]] = {
     "minikws.dsp.micro_stages.levels": _micro_levels,
     "minikws.dsp.micro_stages.compress": _micro_compress,
     "minikws.data.batches.mix": _mix,
+    "minikws.dsp.spectrum.spectral_features": _spectral_features,
     "minikws.nn.fast.conv.pack": _pack,
     "minikws.nn.fast.conv.correlate": _correlate,
     "minikws.nn.fast.conv.correlate_params": _correlate_params,

@@ -14,11 +14,14 @@ Source: tensorflow/core/kernels/spectrogram.cc, spectrogram_op.cc; tf.nn.avg_poo
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from minikws._jit import kernel
+from minikws._jit import ENABLED, kernel
 from minikws._typing import Features, Float32, Float64, Int32, Samples
 from minikws.dsp.fast.spectrum import spectral_features_loops
 from minikws.dsp.framing import frame
@@ -27,6 +30,8 @@ from minikws.dsp.ordered_fft import FftPlan, real_fft
 
 FULL_SCALE = 32768.0
 SMALLEST_NORMAL = np.float32(2.0**-126)
+JIT_FRAMES = 1000  # below, loading Numba takes longer than it saves
+THREAD_FRAMES = 1000  # below, starting a thread does
 BLOCK_FRAMES = 128  # frames of a pass of the plain form: their work fits into a processor's cache
 
 
@@ -109,14 +114,12 @@ class SpectralSettings(NamedTuple):
 
 
 @kernel
-def spectral_features(clips: Samples, settings: SpectralSettings) -> Features:
-    """Return the features of each clip, (B, N) int16 -> (B, T, F) float32; N >= one window."""
+def spectral_features(clips: Samples, settings: SpectralSettings, out: Features) -> Features:
+    """Compute the features of each clip, (B, N) int16, N >= one window, into `out`, (B, T, F)."""
     s = settings
     frames = frame(clips, window_samples=len(s.window), hop_samples=s.hop_samples)
     n_clips, n_frames, _ = frames.shape
     fft_size = 2 * len(s.fft.order)
-    n_features = len(s.dct) or len(s.edges) - 1
-    out = np.empty((n_clips, n_frames, n_features), np.float32)
     clips_at_once = max(1, BLOCK_FRAMES // n_frames)
     for i in range(0, n_clips, clips_at_once):
         for t in range(0, n_frames, BLOCK_FRAMES):
@@ -131,4 +134,35 @@ def spectral_features(clips: Samples, settings: SpectralSettings) -> Features:
     return out
 
 
-spectral_features.jit(parallel=True, error_model="numpy")(spectral_features_loops)
+# Threads are Python's (`batch_features`): with numba's own the twin takes three times as long to
+# compile, and idle ones cost whoever else computes.
+spectral_features.jit(nogil=True, error_model="numpy")(spectral_features_loops)
+
+
+def n_threads() -> int:
+    """Return how many threads kernels may use: NUMBA_NUM_THREADS, or the cores of this machine."""
+    return int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)
+
+
+def batch_features(clips: Samples, settings: SpectralSettings) -> Features:
+    """Return `spectral_features`, on all cores where there is enough to do."""
+    n_clips, n_samples = clips.shape
+    n_frames = 1 + (n_samples - len(settings.window)) // settings.hop_samples
+    n_features = len(settings.dct) or len(settings.edges) - 1
+    out = np.empty((n_clips, n_frames, n_features), np.float32)
+    work = n_clips * n_frames
+    run = spectral_features.for_work(work, at_least=JIT_FRAMES)
+    n_parts = min(n_threads(), n_clips, work // THREAD_FRAMES)
+    if n_parts < 2 or run is spectral_features.reference or not ENABLED:
+        return run(clips, settings, out)
+    if spectral_features.for_work(0, at_least=1) is spectral_features.reference:
+        # Compiled here, not in every thread; on arrays of the same kind, or it is compiled again.
+        one_frame = np.ascontiguousarray(clips[:1, : len(settings.window)])
+        run(one_frame, settings, np.empty((1, 1, n_features), np.float32))
+    ends = [n_clips * i // n_parts for i in range(n_parts + 1)]
+    with ThreadPoolExecutor(n_parts - 1) as pool:
+        others = [pool.submit(run, clips[a:b], settings, out[a:b]) for a, b in pairwise(ends[1:])]
+        run(clips[: ends[1]], settings, out[: ends[1]])
+        for other in others:
+            other.result()
+    return out

@@ -19,8 +19,8 @@ from minikws.dsp.device_average import UInt8, average_fixed, average_float
 from minikws.dsp.framing import frame
 from minikws.dsp.mfcc import NO_BANK, NO_DCT
 from minikws.dsp.ordered_fft import fft_plan
-from minikws.dsp.spectrum import SpectralSettings, bucket_edges, hann_window, spectral_features
-from minikws.frontend.windowed import JIT_FRAMES, Windowed
+from minikws.dsp.spectrum import SpectralSettings, batch_features, bucket_edges, hann_window
+from minikws.frontend.windowed import Windowed
 from minikws.settings import AverageSettings
 
 SCALE = 0.5
@@ -84,9 +84,7 @@ class Average(Windowed):
     def _run(self, clips: Samples) -> Features:
         s = self.settings
         if s.arithmetic == "training":
-            work = len(clips) * (clips.shape[1] // s.hop_samples)
-            run = spectral_features.for_work(work, at_least=JIT_FRAMES)
-            return run(clips, self._kernel_settings)
+            return batch_features(clips, self._kernel_settings)
         average = average_float if s.arithmetic == "device_float" else average_fixed
         frames = frame(clips, window_samples=s.window_samples, hop_samples=s.hop_samples)
         features = [

@@ -10,9 +10,9 @@ from typing import ClassVar
 from minikws._typing import Features, Samples
 from minikws.dsp.mfcc import dct_matrix, empty_channels, mel_bank
 from minikws.dsp.ordered_fft import fft_plan
-from minikws.dsp.spectrum import SpectralSettings, bucket_edges, hann_window, spectral_features
+from minikws.dsp.spectrum import SpectralSettings, batch_features, bucket_edges, hann_window
 from minikws.errors import SettingsError
-from minikws.frontend.windowed import JIT_FRAMES, Windowed
+from minikws.frontend.windowed import Windowed
 from minikws.settings import MfccSettings
 
 
@@ -59,9 +59,7 @@ class Mfcc(Windowed):
         )
 
     def _run(self, clips: Samples) -> Features:
-        work = len(clips) * (clips.shape[1] // self.settings.hop_samples)
-        run = spectral_features.for_work(work, at_least=JIT_FRAMES)
-        return run(clips, self._kernel_settings)
+        return batch_features(clips, self._kernel_settings)
 
 
 def _empty_sentence(s: MfccSettings, empty: list[int]) -> str:

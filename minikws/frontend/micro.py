@@ -7,7 +7,7 @@ feature v * 10 / 256, and on the device the int8 ((v * 256 + 333) // 666) - 128.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from minikws.dsp.micro_stages import (
 )
 from minikws.dsp.micro_trace import trace
 from minikws.dsp.windows import micro_window
-from minikws.errors import AudioError, ShapeError
+from minikws.errors import ShapeError
+from minikws.frontend.windowed import WindowedStream, checked_samples
 from minikws.settings import MicroSettings
 
 FEATURE_STEP = 10 / 256  # one unit of a value, in real units; a power of two times 5: exact
@@ -139,7 +140,7 @@ class Micro:
 
     def extract_raw(self, clips: Samples) -> UInt16:
         """Return the features as the C library's uint16; otherwise as `extract`."""
-        clips = _checked(clips)
+        clips = checked_samples(clips)
         if clips.ndim not in (1, 2) or clips.shape[-1] < self.settings.window_samples:
             raise ShapeError(
                 f"expected clips (B, N) or (N,) with N at least {self.settings.window_samples} "
@@ -159,7 +160,7 @@ class Micro:
         ------
         AudioError, ShapeError : as `extract`, or several clips.
         """
-        clip = _checked(clip)
+        clip = checked_samples(clip)
         if clip.ndim != 1 or len(clip) < self.settings.window_samples:
             raise ShapeError(
                 f"expected one clip (N,) of at least {self.settings.window_samples} samples, one "
@@ -181,44 +182,21 @@ class Micro:
         return compress.for_work(work, at_least=JIT_FRAMES)(loud, estimate, self._compress)
 
 
-class MicroStream:
-    """A running clip; `Micro.stream` makes it. Any cuts give the numbers of the whole clip."""
+class MicroStream(WindowedStream):
+    """A running clip with its noise estimate; `Micro.stream` makes it."""
 
     def __init__(self, frontend: Micro) -> None:
         self._frontend = frontend
-        self.reset()
+        super().__init__(frontend.settings, self._with_estimate)
 
     def reset(self) -> None:
-        """Forget everything heard: the next sample is the first."""
-        s = self._frontend.settings
-        self._pending = np.zeros(0, np.int16)  # from the next window's first sample on
-        self._skip = 0  # samples still to come before it, where the hop exceeds the window
-        self._estimate = np.zeros((1, s.n_mels), np.uint32)
+        """Forget everything heard: the next sample is the first, and no noise is known."""
+        super().reset()
+        self._estimate = np.zeros((1, self._settings.n_features), np.uint32)
 
-    def push(self, samples: Samples) -> Features:
-        """Take (n,) int16 samples, n >= 0, and return the (t, F) float32 frames they complete.
-
-        Raises
-        ------
-        AudioError, ShapeError : not int16, not one row; the stream stays as it was.
-        """
-        samples = _checked(samples)
-        if samples.ndim != 1:
-            raise ShapeError(
-                f"expected one row of samples (n,), found the shape {samples.shape}; "
-                "push each clip into a stream of its own"
-            )
-        s = self._frontend.settings
-        sound = np.concatenate((self._pending, samples[self._skip :]))
-        skip = max(self._skip - len(samples), 0)
-        n_frames = max(0, 1 + (len(sound) - s.window_samples) // s.hop_samples)
-        if n_frames == 0:
-            self._pending, self._skip = sound, skip
-            return np.zeros((0, s.n_mels), np.float32)
-        values, self._estimate = self._frontend._run(sound[None], self._estimate)
-        done = n_frames * s.hop_samples
-        self._pending, self._skip = sound[done:], max(done - len(sound), 0)
-        return to_features(values[0])
+    def _with_estimate(self, sound: Samples) -> Features:
+        values, self._estimate = self._frontend._run(sound, self._estimate)
+        return to_features(values)
 
 
 def to_features(values: UInt16) -> Features:
@@ -233,18 +211,3 @@ def to_int8(values: UInt16) -> Int8:
     """
     quantized = (values.astype(np.int64) * 256 + 333) // 666 + INT8_ZERO_POINT
     return np.clip(quantized, -128, 127).astype(np.int8)
-
-
-def _checked(given: Any) -> Samples:
-    samples: Array = np.asarray(given)
-    if samples.dtype == np.int16:
-        return samples
-    if samples.dtype.kind == "f":
-        found = " with NaN" if np.isnan(samples).any() else ""
-        raise AudioError(
-            f"expected int16 samples, found {samples.dtype}{found}; multiply sound in -1 to 1 by "
-            "32768, round, clip to -32768 … 32767 and convert with .astype(np.int16)"
-        )
-    raise AudioError(
-        f"expected int16 samples, found {samples.dtype}; convert them with .astype(np.int16)"
-    )

@@ -12,8 +12,8 @@ import numpy as np
 from minikws._typing import Features, Float64, Samples
 from minikws.dsp.mfcc import NO_BANK, NO_DCT
 from minikws.dsp.ordered_fft import fft_plan
-from minikws.dsp.spectrum import SpectralSettings, bucket_edges, hann_window, spectral_features
-from minikws.frontend.windowed import JIT_FRAMES, Windowed
+from minikws.dsp.spectrum import SpectralSettings, batch_features, bucket_edges, hann_window
+from minikws.frontend.windowed import Windowed
 from minikws.settings import SpectrogramSettings
 
 
@@ -52,6 +52,4 @@ class Spectrogram(Windowed):
         return np.arange(s.n_bins, dtype=np.float64) * (s.sample_rate_hz / s.fft_size)
 
     def _run(self, clips: Samples) -> Features:
-        work = len(clips) * (clips.shape[1] // self.settings.hop_samples)
-        run = spectral_features.for_work(work, at_least=JIT_FRAMES)
-        return run(clips, self._kernel_settings)
+        return batch_features(clips, self._kernel_settings)

@@ -1,20 +1,19 @@
-"""What the frontends without memory share: checks, whole clips, and a stream of any cuts.
+"""What the frontends share: checked samples, whole clips, and a stream of any cuts.
 
-A frame depends on its own samples alone, so a stream only keeps those that the next frame needs.
+A stream keeps the samples that its next frame needs. The frames of most frontends depend on
+nothing else; `micro` adds its noise estimate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minikws._typing import Features, Samples
-from minikws.errors import ShapeError
-from minikws.frontend.micro import _checked
+from minikws._typing import Array, Features, Samples
+from minikws.errors import AudioError, ShapeError
 from minikws.settings import ClipSettings
-
-JIT_FRAMES = 1000  # below, loading Numba takes longer than it saves
 
 
 class Windowed:
@@ -52,11 +51,11 @@ class Windowed:
 
     def stream(self) -> WindowedStream:
         """Start a stream, with nothing heard so far."""
-        return WindowedStream(self)
+        return WindowedStream(self.settings, self._run)
 
     def _batch(self, given: Any) -> tuple[Samples, bool]:
         """Return the clips as (B, N), and whether they were a single one, (N,)."""
-        clips = _checked(given)
+        clips = checked_samples(given)
         if clips.ndim not in (1, 2) or clips.shape[-1] < self.settings.window_samples:
             raise ShapeError(
                 f"expected clips (B, N) or (N,) with N at least {self.settings.window_samples} "
@@ -74,8 +73,9 @@ class Windowed:
 class WindowedStream:
     """A running clip; `stream()` makes it. Any cuts give the numbers of the whole clip."""
 
-    def __init__(self, frontend: Windowed) -> None:
-        self._frontend = frontend
+    def __init__(self, settings: ClipSettings, compute: Callable[[Samples], Features]) -> None:
+        self._settings = settings
+        self._compute = compute
         self.reset()
 
     def reset(self) -> None:
@@ -90,21 +90,37 @@ class WindowedStream:
         ------
         AudioError, ShapeError : not int16, not one row; the stream stays as it was.
         """
-        samples = _checked(samples)
+        samples = checked_samples(samples)
         if samples.ndim != 1:
             raise ShapeError(
                 f"expected one row of samples (n,), found the shape {samples.shape}; "
                 "push each clip into a stream of its own"
             )
-        s = self._frontend.settings
+        s = self._settings
         sound = np.concatenate((self._pending, samples[self._skip :]))
-        self._skip = max(self._skip - len(samples), 0)
+        skip = max(self._skip - len(samples), 0)
         n_frames = max(0, 1 + (len(sound) - s.window_samples) // s.hop_samples)
         if n_frames == 0:
-            self._pending = sound
+            self._pending, self._skip = sound, skip
             return np.zeros((0, s.n_features), np.float32)
-        features = self._frontend._run(sound[None])
+        features = self._compute(sound[None])
         done = n_frames * s.hop_samples
         self._pending, self._skip = sound[done:], max(done - len(sound), 0)
         first: Features = features[0]
         return first
+
+
+def checked_samples(given: Any) -> Samples:
+    """Return samples as an int16 array, or say what else was given."""
+    samples: Array = np.asarray(given)
+    if samples.dtype == np.int16:
+        return samples
+    if samples.dtype.kind == "f":
+        found = " with NaN" if np.isnan(samples).any() else ""
+        raise AudioError(
+            f"expected int16 samples, found {samples.dtype}{found}; multiply sound in -1 to 1 by "
+            "32768, round, clip to -32768 … 32767 and convert with .astype(np.int16)"
+        )
+    raise AudioError(
+        f"expected int16 samples, found {samples.dtype}; convert them with .astype(np.int16)"
+    )

@@ -202,6 +202,40 @@ def test_dry_run_says_what_would_be_trained(
     assert "training  validation  testing" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        (["--frontend", "mfcc", "--dct-coefficient-count", "13"], [23, 13]),
+        (["--preprocess=average", "--window_stride=20", "--feature_bin_count=40"], [12, 43]),
+        (["--frontend", "spectrogram"], [23, 257]),
+        (["--frontend", "micro", "--feature-bin-count", "16"], [12, 16]),
+    ],
+)
+def test_the_number_of_features_means_the_frontends_own(
+    options: list[str],
+    shape: list[int],
+    tone_corpus: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv = ["train", "--data-dir", tone_corpus, "--wanted-words", "low", "--dry-run", *options]
+    assert answer(capsys, *argv, "--clip-duration-ms", "250")["input_shape"] == shape
+
+
+def test_a_frontend_without_a_number_of_features_says_so(
+    tone_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [
+        "train",
+        "--data-dir",
+        tone_corpus,
+        "--wanted-words",
+        "low",
+        "--frontend",
+        "spectrogram",
+    ]
+    assert "no number of features to choose" in refusal(capsys, *argv, "--feature-bin-count", "9")
+
+
 def test_the_tutorials_spelling(
     tone_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

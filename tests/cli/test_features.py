@@ -303,7 +303,10 @@ class Plain:
         (["CLIP", "--stages"], "--stages writes CSV files and needs --csv"),
         (["CLIP", "--stages", "--csv", "--frontend", "plain"], "found plain; use --frontend micro"),
         (["CLIP", "--compare", "micro"], "two or more different frontends and no --frontend"),
-        (["CLIP", "--compare", "micro,micro"], "found --compare micro,micro; known are spectrogram"),
+        (
+            ["CLIP", "--compare", "micro,micro"],
+            "found --compare micro,micro; known are spectrogram",
+        ),
         (["CLIP", "--compare", "micro,wide", "--frontend", "micro"], "found --frontend micro and"),
         (["CLIP", "--compare", "micro,wdie"], "did you mean wide"),
         (["CLIP", "--compare", "micro,wide", "--csv"], "found it together with an option that"),

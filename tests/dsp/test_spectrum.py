@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minikws.dsp.spectrum import average_buckets, bucket_edges, hann_window, power_spectrum
+from minikws._jit import ENABLED
+from minikws.dsp.spectrum import (
+    average_buckets,
+    bucket_edges,
+    hann_window,
+    power_spectrum,
+    spectral_features,
+)
+from minikws.frontend import make_frontend
 
 
 def frames_of(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
@@ -84,3 +92,38 @@ def test_published_average() -> None:
     means = average_buckets(power, bucket_edges(65, 6))
     assert means.shape == (16, 11)
     np.testing.assert_allclose(means[0, [4, 5, 6]], [0.0776, 199.9125, 0.0036], rtol=1e-2)
+
+
+@pytest.mark.skipif(not ENABLED, reason="compiled twins are off: MINIKWS_JIT=0 or no Numba")
+@pytest.mark.parametrize("kind", ["spectrogram", "mfcc", "average"])
+@pytest.mark.parametrize(
+    ("window_ms", "hop_ms"),
+    # FFTs of 32 to 1024 samples, an odd and an even number of passes; hops beyond the window.
+    [(3.0, 1.0), (7.1, 9.0), (30.0, 10.0), (31.9, 3.3), (60.0, 70.0)],
+)
+def test_the_twin_has_the_same_bits(kind: str, window_ms: float, hop_ms: float) -> None:
+    few = {
+        "spectrogram": {"magnitude_squared": False},
+        "mfcc": {"n_mels": 5, "n_mfcc": 3},
+        "average": {"feature_bin_count": 7},
+    }[kind]
+    stored = {"kind": kind, "window_ms": window_ms, "hop_ms": hop_ms, **few}
+    settings = make_frontend(stored)._kernel_settings  # type: ignore[attr-defined]
+    clips = np.random.default_rng(0).integers(-32768, 32768, (3, 3000)).astype(np.int16)
+    n_frames = 1 + (3000 - len(settings.window)) // settings.hop_samples
+    shape = 3, n_frames, len(settings.dct) or len(settings.edges) - 1
+    plain = spectral_features.reference(clips, settings, np.empty(shape, np.float32))
+    twin = spectral_features.compiled()(clips, settings, np.empty(shape, np.float32))
+    if kind == "mfcc":  # the twin's logarithm is its own, within a unit in the last place
+        np.testing.assert_allclose(twin, plain, rtol=4e-7, atol=1e-12)
+    else:
+        np.testing.assert_array_equal(twin, plain)
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    frontend = make_frontend({"kind": "average", "hop_ms": 2.0})
+    clips = np.random.default_rng(0).integers(-32768, 32768, (7, 16000)).astype(np.int16)
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    expected = frontend.extract(clips)
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    np.testing.assert_array_equal(frontend.extract(clips), expected)
