@@ -67,7 +67,8 @@ def levels_loops(clips: Any, settings: Any) -> Any:
     rows = min(span, n_pairs)
     columns = n_frames + reach  # of one clip
     n_columns = n_clips * columns
-    n_blocks = (n_columns + LANES - 1) // LANES
+    lanes = min(LANES, n_columns)  # a stream has one frame at a time
+    n_blocks = (n_columns + lanes - 1) // lanes
     two_first = n & 0x55555555 == 0  # n = 2 * 4**j
     place = np.empty(n, np.int32)  # where a complex sample goes
     for i in range(n):
@@ -75,20 +76,20 @@ def levels_loops(clips: Any, settings: Any) -> Any:
     out = np.empty((n_clips, n_frames, n_mels), np.uint32)
 
     for block in prange(n_blocks):
-        sound = np.zeros((rows, LANES + reach), np.int32)
-        re = np.empty((n, LANES), np.int16)
-        im = np.empty((n, LANES), np.int16)
-        work = np.empty((8, LANES), np.int16)
-        power = np.empty((n + 1, LANES), np.uint32)
-        peaks = np.zeros(LANES, np.int32)
-        shift = np.empty(LANES, np.int32)
-        falling = np.zeros(LANES, np.float64)
-        rising = np.zeros(LANES, np.float64)
-        level = np.empty((n_mels + 1, LANES), np.uint32)
+        sound = np.zeros((rows, lanes + reach), np.int32)
+        re = np.empty((n, lanes), np.int16)
+        im = np.empty((n, lanes), np.int16)
+        work = np.empty((8, lanes), np.int16)
+        power = np.empty((n + 1, lanes), np.uint32)
+        peaks = np.zeros(lanes, np.int32)
+        shift = np.empty(lanes, np.int32)
+        falling = np.zeros(lanes, np.float64)
+        rising = np.zeros(lanes, np.float64)
+        level = np.empty((n_mels + 1, lanes), np.uint32)
 
         # 64 columns and those that their frames reach into, transposed, two samples at a time.
-        for j in range(LANES + reach):
-            column = block * LANES + j
+        for j in range(lanes + reach):
+            column = block * lanes + j
             clip = column // columns
             if clip < n_clips:
                 source = clips[clip, (column - clip * columns) * hop :]
@@ -102,10 +103,10 @@ def levels_loops(clips: Any, settings: Any) -> Any:
         for p in range(n_pairs):
             c_even, c_odd = even[p], odd[p]
             q = p // span
-            source = sound[p - q * span, q : q + LANES]
+            source = sound[p - q * span, q : q + lanes]
             re_p, im_p = re[place[p]], im[place[p]]
             if preprocessor:
-                for lane in range(LANES):
+                for lane in range(lanes):
                     x = np.int32(np.int32(np.int16(source[lane]) * c_even) >> 12)
                     y = np.int32(np.int32(np.int32(source[lane] >> 16) * c_odd) >> 12)
                     re_p[lane], im_p[lane] = x, y
@@ -113,7 +114,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                     top = x if x > top else (np.int32(np.int16(-x)) if -x > top else top)
                     peaks[lane] = y if y > top else (np.int32(np.int16(-y)) if -y > top else top)
             else:
-                for lane in range(LANES):
+                for lane in range(lanes):
                     x = np.int32(np.int32(np.int16(source[lane]) * c_even) >> 12)
                     y = np.int32(np.int32(np.int32(source[lane] >> 16) * c_odd) >> 12)
                     re_p[lane], im_p[lane] = x, y
@@ -122,7 +123,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
         for p in range(n_pairs, n):
             re[place[p]] = 0
             im[place[p]] = 0
-        for lane in range(LANES):
+        for lane in range(lanes):
             top = peaks[lane]
             up = 0 if preprocessor and top <= 0 else 15
             while top > 0:
@@ -130,7 +131,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                 up -= 1
             shift[lane] = up
         for i in range(n):
-            for lane in range(LANES):
+            for lane in range(lanes):
                 re[i, lane] = np.int32(re[i, lane]) << shift[lane]
                 im[i, lane] = np.int32(im[i, lane]) << shift[lane]
 
@@ -140,7 +141,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
         if two_first:
             m = 2
             for i in range(0, n, 2):
-                for lane in range(LANES):
+                for lane in range(lanes):
                     x0, y0 = half(re[i, lane]), half(im[i, lane])
                     x1 = times_one(half(re[i + 1, lane]))
                     y1 = times_one(half(im[i + 1, lane]))
@@ -156,9 +157,9 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                     for j in range(4):
                         re_j, im_j = re[i + j * m], im[i + j * m]
                         work_re, work_im = work[j], work[4 + j]
-                        for lane in range(LANES):
+                        for lane in range(lanes):
                             work_re[lane], work_im[lane] = re_j[lane], im_j[lane]
-                    for lane in range(LANES):
+                    for lane in range(lanes):
                         x0, y0 = quarter(work[0, lane]), quarter(work[4, lane])
                         x, y = quarter(work[1, lane]), quarter(work[5, lane])
                         x1, y1 = real_part(x, y, c1, s1), imaginary_part(x, y, c1, s1)
@@ -177,12 +178,12 @@ def levels_loops(clips: Any, settings: Any) -> Any:
                     for j in range(4):
                         re_j, im_j = re[i + j * m], im[i + j * m]
                         work_re, work_im = work[j], work[4 + j]
-                        for lane in range(LANES):
+                        for lane in range(lanes):
                             re_j[lane], im_j[lane] = work_re[lane], work_im[lane]
             m *= 4
 
         # From the complex transform of pairs to the real one's bins, and their energies.
-        for lane in range(LANES):
+        for lane in range(lanes):
             x, y = half(re[0, lane]), half(im[0, lane])
             power[0, lane] = np.int32(x + y) * np.int32(x + y)
             power[n, lane] = np.int32(x - y) * np.int32(x - y)
@@ -190,7 +191,7 @@ def levels_loops(clips: Any, settings: Any) -> Any:
             c, s = np.int16(post_cosines[k - 1]), np.int16(post_sines[k - 1])
             re_k, im_k, re_m, im_m = re[k], im[k], re[n - k], im[n - k]
             low, high = power[k], power[n - k]
-            for lane in range(LANES):
+            for lane in range(lanes):
                 x, y = half(re_k[lane]), half(im_k[lane])
                 x_m, y_m = half(re_m[lane]), half(np.int16(-im_m[lane]))
                 fx, fy = np.int32(x + x_m), np.int32(y + y_m)
@@ -206,23 +207,23 @@ def levels_loops(clips: Any, settings: Any) -> Any:
         # band and the falling sum of the next. Whole numbers below 2**53: float64 is exact.
         i = 0
         for channel in range(n_mels + 1):
-            for lane in range(LANES):
+            for lane in range(lanes):
                 falling[lane] = rising[lane]
                 rising[lane] = 0.0
             while i < len(bands) and bands[i] == channel:
                 energy = power[first_bin + i]
                 w, u = float(weights[i]), float(unweights[i])
-                for lane in range(LANES):
+                for lane in range(lanes):
                     falling[lane] += energy[lane] * w
                     rising[lane] += energy[lane] * u
                 i += 1
-            for lane in range(LANES):
+            for lane in range(lanes):
                 value = falling[lane]
                 root = np.rint(np.sqrt(value))
                 root = 65535.0 if root == 65536.0 and value < 4294967296.0 else root
                 level[channel, lane] = np.uint32(root) >> np.uint32(shift[lane])
-        for lane in range(LANES):
-            column = block * LANES + lane
+        for lane in range(lanes):
+            column = block * lanes + lane
             clip = column // columns
             t = column - clip * columns
             if clip < n_clips and t < n_frames:
