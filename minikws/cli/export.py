@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,20 +131,15 @@ def _test_accuracies(
     out: Output,
 ) -> dict[str, Any]:
     """Run network and file on the run's test partition; nulls where the corpus is absent."""
-    from minikws.data.corpus import Corpus
     from minikws.data.evaluate import predict_labels
     from minikws.errors import CorpusError
     from minikws.pipeline import Model
     from minikws.runtime import Interpreter
+    from minikws.train import open_corpus
 
-    config, settings = found.config, frontend.settings
+    config = found.config
     try:
-        corpus = Corpus(
-            Path(args.data_dir or config.data_dir),
-            config.corpus,
-            settings.sample_rate_hz,
-            settings.clip_samples,
-        )
+        corpus = open_corpus(replace(config, data_dir=args.data_dir or config.data_dir))
     except CorpusError as error:
         if args.data_dir:
             raise

@@ -72,10 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Train, or with --dry-run say what would be trained."""
     from minikws.checkpoint import load
-    from minikws.data.corpus import Corpus
     from minikws.errors import SettingsError
-    from minikws.frontend import make_frontend
-    from minikws.train import Trainer
+    from minikws.train import Trainer, open_corpus
 
     explain(args, WITHOUT_MEANING, out)
     if args.data_url:
@@ -86,14 +84,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     config = run_config(args, base)
     if not args.model and not args.frontend and base is None:
         out.say("training tiny_conv on micro features (the tutorial's defaults were conv on mfcc)")
-    settings = make_frontend(config.frontend).settings
-    corpus = Corpus(
-        Path(config.data_dir),
-        config.corpus,
-        settings.sample_rate_hz,
-        settings.clip_samples,
-        _once(out.say),
-    )
+    corpus = open_corpus(config, _once(out.say))
     config = replace(config, labels=corpus.labels, corpus_digest=corpus.digest)
     _describe_corpus(config, corpus, out)
     if args.dry_run:
