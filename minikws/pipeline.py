@@ -196,8 +196,7 @@ class Model:
         The last stretch is padded with zeros; a rest below half a stretch is left out.
         """
         outputs = self.outputs(self._windows(self._samples(clip)))
-        clip_ms = 1000 * self.clip_samples / self.sample_rate_hz
-        return [(round(i * clip_ms), self.rank(row)) for i, row in enumerate(outputs)]
+        return [(self._start_ms(i), self.rank(row)) for i, row in enumerate(outputs)]
 
     def stream(self, *, every_ms: float = 100.0) -> Stream:
         """Return a stream: push samples as they come, get scores at a steady pace.
@@ -207,6 +206,9 @@ class Model:
         SettingsError : `every_ms` is not a multiple of the frontend's hop.
         """
         return Stream(self, every_ms)
+
+    def _start_ms(self, window: int) -> int:
+        return round(1000 * window * self.clip_samples / self.sample_rate_hz)
 
     def _windows(self, samples: Samples) -> Samples:
         """Cut samples (N,) into (B, clip_samples), B at least 1."""
@@ -298,6 +300,6 @@ def label_clips(
                 "output": output.tolist(),
             }
             if len(windows) > 1:
-                record["start_ms"] = round(1000 * i * model.clip_samples / model.sample_rate_hz)
+                record["start_ms"] = model._start_ms(i)
             records.append(record)
     return records

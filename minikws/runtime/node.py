@@ -91,6 +91,15 @@ class Node:
             raise self.refuse(f"computes its {what}, expected a constant")
         return tensor, tensor.data
 
+    def weights(self, x: Tensor, y: Tensor) -> tuple[Tensor, Array]:
+        """Return the weights (input 1) and their values, of the type of input and output."""
+        w, values = self.constant(1, "weights")
+        self.expect(
+            x.dtype == w.dtype == y.dtype and x.dtype in ("int8", "float32"),
+            f"runs {x.dtype} with {w.dtype} weights to {y.dtype}, expected all int8 or all float32",
+        )
+        return w, values
+
     def bias(self, dtype: str, n_outputs: int) -> tuple[Tensor, Array] | None:
         """Return the bias (input 2) and its values, None where it is omitted."""
         if len(self.inputs) < 3 or self.inputs[2] is None:

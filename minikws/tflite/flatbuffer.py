@@ -131,10 +131,6 @@ class Table:
         self.source.spend(4 + count * item_bytes, what)
         return start + 4, count
 
-    def has(self, slot: int) -> bool:
-        """Whether the file holds the field."""
-        return self.find(slot, 1) is not None
-
     def string(self, slot: int, default: str = "") -> str:
         """Read a UTF-8 string."""
         found = self._vector(slot, 1)

@@ -46,11 +46,7 @@ def prepare(node: Node) -> State:
     """
     node.expect_counts((2, 3), 1)
     x, y = node.input(0, "input"), node.outputs[0]
-    w, weights = node.constant(1, "weights")
-    node.expect(
-        x.dtype == w.dtype == y.dtype and x.dtype in ("int8", "float32"),
-        f"runs {x.dtype} with {w.dtype} weights to {y.dtype}, expected all int8 or all float32",
-    )
+    w, weights = node.weights(x, y)
     node.expect(
         len(x.shape) == 4 and len(w.shape) == 4 and w.shape[0] == 1 and 0 not in w.shape,
         f"has an input of {x.shape} and weights of {w.shape}, expected (B, H, W, C) and "
