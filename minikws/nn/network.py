@@ -115,20 +115,20 @@ class Network:
     @property
     def dtype(self) -> np.dtype[np.floating]:
         """The parameters' dtype, float32 or float64."""
-        return next((p.dtype for p in self._params().values()), np.dtype(np.float32))
+        return next((p.dtype for p in self._arrays().values()), np.dtype(np.float32))
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of all parameters as {"layer.param": array}."""
-        return {name: p.copy() for name, p in self._params().items()}
+        """Return copies of all parameters and buffers as {"layer.param": array}."""
+        return {name: array.copy() for name, array in self._arrays().items()}
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Set all parameters from what `weights` gave.
+        """Set all parameters and buffers from what `weights` gave.
 
         Raises
         ------
         ShapeError : names or shapes are not those of this network.
         """
-        mine = self._params()
+        mine = self._arrays()
         missing, extra = sorted(set(mine) - set(weights)), sorted(set(weights) - set(mine))
         if missing or extra:
             raise ShapeError(
@@ -144,11 +144,11 @@ class Network:
         for name, param in mine.items():
             param[...] = weights[name]
 
-    def _params(self) -> dict[str, Float]:
+    def _arrays(self) -> dict[str, Float]:
         return {
-            f"{layer_name}.{name}": param
+            f"{layer_name}.{name}": array
             for layer_name, layer in self.layers
-            for name, param in layer.params.items()
+            for name, array in (layer.params | layer.buffers).items()
         }
 
     def _checked(self, features: Float) -> Float:
