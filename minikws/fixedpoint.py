@@ -252,13 +252,26 @@ def exp_negative(a: Array, integer_bits: int) -> Int64:
 
 
 def one_over_one_plus(a: Any) -> Any:
-    """1 / (1 + a) for a in [0, 1), Q31 in and out, by three Newton steps; int or array.
+    """1 / (1 + a) for a in [0, 1), Q31 in and out; int or array.
 
     Source: one_over_one_plus_x_for_x_in_0_1, gemmlowp fixedpoint.h.
     """
+    return saturate32(_inverse_of_half(a) << 1)
+
+
+def one_minus_over_one_plus(a: Any) -> Any:
+    """(1 - a) / (1 + a) for a in [0, 1), Q31 in and out; int or array.
+
+    Source: one_minus_x_over_one_plus_x_for_x_in_0_1, gemmlowp fixedpoint.h.
+    """
+    return saturate32((_inverse_of_half(a) - 2**29) << 2)
+
+
+def _inverse_of_half(a: Any) -> Any:
+    """2 / (1 + a), Q29, by three Newton steps."""
     half = (a + 2**31) >> 1  # (1 + a) / 2; never negative, so the shift truncates
     x = 1515870810 + rounding_multiply(half, -1010580540)  # 48/17 - 32/17 * half, Q29
     for _ in range(3):
         error = 2**29 - rounding_multiply(half, x)
         x = x + saturate32(rounding_multiply(x, error) << 2)
-    return saturate32(x << 1)
+    return x

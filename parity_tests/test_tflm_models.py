@@ -55,6 +55,27 @@ def test_every_tensor_of_micro_speech(tflm: Path, oracle: TFLiteMicro) -> None:
     assert_every_tensor(model, inputs, oracle)
 
 
+def test_every_tensor_of_the_mlperf_ds_cnn(tflm: Path, oracle: TFLiteMicro) -> None:
+    model = (tflm / "mlperf_tiny_kws_ref_model.tflite").read_bytes()
+    inputs = [stream_of(seed, (1, 49, 10, 1)) for seed in range(1, 21)]
+    assert_every_tensor(model, inputs, oracle)
+    ours = Interpreter(model)
+    outputs = b"".join(ours.invoke(x).tobytes() for x in inputs)
+    assert zlib.crc32(outputs) == 0x1781FBBB  # micro_speech.md 3.4
+    np.testing.assert_array_equal(
+        ours.invoke(np.concatenate(inputs)), np.concatenate([ours.invoke(x) for x in inputs])
+    )
+
+
+def stream_of(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The bytes of a linear congruential generator, as int8."""
+    values, state = [], seed
+    for _ in range(int(np.prod(shape))):
+        state = (1664525 * state + 1013904223) % 2**32
+        values.append(state >> 24)
+    return np.array(values, np.uint8).view(np.int8).reshape(shape)
+
+
 def test_micro_speech_written_again_runs_the_same(tflm: Path, oracle: TFLiteMicro) -> None:
     model = (tflm / "micro_speech_quantized.tflite").read_bytes()
     inputs = [features(tflm, clip) for clip in CLIPS]

@@ -47,8 +47,11 @@ class TFLiteMicro:
             raise Refused(reply)
         return reply
 
-    def run(self, model: bytes, inputs: list[np.ndarray], *, tensors: int = 0) -> list[Any]:
-        """Return, for each input in turn, [output, tensor 0, tensor 1 … if asked for]."""
+    def run(self, model: bytes, inputs: list[Any], *, tensors: int = 0) -> list[Any]:
+        """Return, for each input in turn, [output, tensor 0, tensor 1 … if asked for].
+
+        A tuple of arrays goes into the inputs of a model that has several.
+        """
         return self._ask({"model": model, "inputs": inputs, "tensors": tensors})
 
     def head_bytes(self, model: bytes) -> int:
@@ -78,7 +81,8 @@ def _answer(request: dict[str, Any]) -> Any:
     )
     replies: list[Any] = []
     for x in request["inputs"]:
-        interpreter.set_input(x, 0)
+        for index, value in enumerate(x if isinstance(x, tuple) else (x,)):
+            interpreter.set_input(value, index)
         interpreter.invoke()
         reply = [interpreter.get_output(0)]
         for index in range(request.get("tensors", 0)):

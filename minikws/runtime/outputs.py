@@ -20,7 +20,7 @@ from minikws.fixedpoint import activation_range, quantize_multiplier, requantize
 from minikws.graph import Tensor
 from minikws.runtime.node import Node
 
-_FLOAT_RANGES = {
+FLOAT_RANGES = {
     "NONE": (-np.inf, np.inf),
     "RELU": (0.0, np.inf),
     "RELU_N1_TO_1": (-1.0, 1.0),
@@ -144,10 +144,10 @@ class FloatOutput:
     def __init__(self, node: Node, bias: Array | None, n_outputs: int) -> None:
         activation = str(node.options["fused_activation_function"])
         node.expect(
-            activation in _FLOAT_RANGES,
-            f"has the activation {activation}, expected one of {', '.join(_FLOAT_RANGES)}",
+            activation in FLOAT_RANGES,
+            f"has the activation {activation}, expected one of {', '.join(FLOAT_RANGES)}",
         )
-        low, high = _FLOAT_RANGES[activation]
+        low, high = FLOAT_RANGES[activation]
         self.low, self.high = np.float32(low), np.float32(high)
         values = np.zeros(n_outputs, np.float32) if bias is None else bias
         self.bias = values.astype(np.float32).reshape(n_outputs, 1)

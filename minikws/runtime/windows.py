@@ -19,7 +19,7 @@ from minikws.runtime.node import Node
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes along (height, width) of one convolution.
+    """Sizes along (height, width) of one convolution or pool.
 
     kernel, stride, dilation : in samples of the input.
     before, after : padding; SAME puts the odd one after.
@@ -42,7 +42,9 @@ class Geometry:
         ModelFileError : a stride or dilation below 1, or a kernel larger than its input.
         """
         stride = (node.number("stride_h"), node.number("stride_w"))
-        dilation = (node.number("dilation_h_factor"), node.number("dilation_w_factor"))
+        dilation = (1, 1)
+        if "dilation_h_factor" in node.options:  # pools have none
+            dilation = (node.number("dilation_h_factor"), node.number("dilation_w_factor"))
         node.expect(min(stride) >= 1, f"has the strides {stride}, expected 1 or more")
         node.expect(min(dilation) >= 1, f"has the dilation {dilation}, expected 1 or more")
         node.expect(

@@ -145,6 +145,7 @@ OPTIONS: Mapping[str, Options | None] = {
     "PADV2": Options(43),
     "QUANTIZE": Options(89),
     "READ_VARIABLE": Options(112),
+    "REDUCE_MAX": _REDUCER,
     "RELU": None,
     "RELU6": None,
     "RESHAPE": Options(17, (Field("new_shape", "ints", ()),)),

@@ -187,6 +187,21 @@ def reshape(
     return graph_of([x, shape, y], [op], (0,), (2,))
 
 
+def operator(
+    name: str,
+    inputs: list[Tensor],
+    output: Tensor,
+    options: dict[str, Any] | None = None,
+    *,
+    version: int = 1,
+) -> Graph:
+    """One operator on tensors of one's own; those without data are the model's inputs."""
+    n = len(inputs)
+    op = Op(name, tuple(range(n)), (n,), options or {}, version)
+    computed = tuple(i for i, tensor in enumerate(inputs) if tensor.data is None)
+    return graph_of([*inputs, output], [op], computed, (n,))
+
+
 def keyword_model(*, seed: int = 0, dtype: str = "int8") -> Graph:
     """All five operators in a row: (1, 60) -> (1, 3)."""
     rng = np.random.default_rng(seed)
