@@ -13,6 +13,28 @@ from minikws.runtime.node import Node
 from minikws.runtime.outputs import FLOAT_RANGES
 
 
+def expect_broadcast(node: Node, dtypes: tuple[str, ...]) -> None:
+    """Check that two inputs of one type broadcast to the output's shape.
+
+    Raises
+    ------
+    ModelFileError : other or mixed types, shapes that do not fit.
+    """
+    node.expect_counts((2,), 1)
+    x1, x2, y = node.input(0, "first input"), node.input(1, "second input"), node.outputs[0]
+    node.expect(
+        x1.dtype == x2.dtype == y.dtype and y.dtype in dtypes,
+        f"takes {x1.dtype} and {x2.dtype} to {y.dtype}, expected all {' or all '.join(dtypes)}",
+    )
+    try:
+        expected = np.broadcast_shapes(x1.shape, x2.shape)
+    except ValueError:
+        raise node.refuse(
+            f"takes the shapes {x1.shape} and {x2.shape}, which do not fit together"
+        ) from None
+    node.expect(y.shape == expected, f"declares the output {y.shape}, computes {expected}")
+
+
 @dataclass(frozen=True)
 class BinaryNode:
     """Two inputs and their output, checked.
@@ -28,28 +50,16 @@ class BinaryNode:
     high: float
 
     @classmethod
-    def of(cls, node: Node, dtypes: tuple[str, ...]) -> BinaryNode:
-        """Check the tensors of an operator.
+    def of(cls, node: Node) -> BinaryNode:
+        """Check the tensors of an operator with a fused activation.
 
         Raises
         ------
-        ModelFileError : what TFLite Micro refuses: other or mixed types, shapes that do not
-            broadcast to the output's.
+        ModelFileError : what TFLite Micro refuses, see `expect_broadcast`.
         """
-        node.expect_counts((2,), 1)
+        expect_broadcast(node, ("int8", "float32"))
         x1, x2, y = node.input(0, "first input"), node.input(1, "second input"), node.outputs[0]
-        node.expect(
-            x1.dtype == x2.dtype == y.dtype and y.dtype in dtypes,
-            f"takes {x1.dtype} and {x2.dtype} to {y.dtype}, expected all {' or all '.join(dtypes)}",
-        )
-        try:
-            expected = np.broadcast_shapes(x1.shape, x2.shape)
-        except ValueError:
-            raise node.refuse(
-                f"takes the shapes {x1.shape} and {x2.shape}, which do not fit together"
-            ) from None
-        node.expect(y.shape == expected, f"declares the output {y.shape}, computes {expected}")
-        activation = str(node.options.get("fused_activation_function", "NONE"))
+        activation = str(node.options["fused_activation_function"])
         if y.dtype == "float32":
             node.expect(activation in FLOAT_RANGES, f"has the activation {activation}")
             return cls(y.dtype, (), (), *FLOAT_RANGES[activation])

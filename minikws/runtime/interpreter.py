@@ -77,8 +77,11 @@ class Interpreter:
             _Step(OPS[op.name], OPS[op.name].prepare(Node.of(main, i, name)), op.inputs, op.outputs)
             for i, op in enumerate(main.ops)
         ]
-        self._constants: list[Array | None] = [tensor.data for tensor in main.tensors]
-        self._values = list(self._constants)
+        # What stays between invocations: constants, and variables, which operators change.
+        self._held: list[Array | None] = [
+            _fresh(tensor) if tensor.is_variable else tensor.data for tensor in main.tensors
+        ]
+        self._values = list(self._held)
         self._batches = self._can_batch()
 
     def __repr__(self) -> str:
@@ -188,12 +191,15 @@ class Interpreter:
         return {
             name if names.count(name) == 1 else f"{name}#{i}": value
             for i, (name, value) in enumerate(zip(names, self._values, strict=True))
-            if value is not None and self._constants[i] is None
+            if value is not None and self._tensors[i].data is None
         }
 
     def reset(self) -> None:
         """Forget the last run: the next one is as the first."""
-        self._values = list(self._constants)
+        for tensor, variable in zip(self._tensors, self._held, strict=True):
+            if tensor.is_variable and variable is not None:
+                variable[...] = _fresh(tensor)
+        self._values = list(self._held)
 
     def profile(self, x: Array | None = None, *, rounds: int = 50) -> list[OpTime]:
         """Time every operator.
@@ -312,7 +318,7 @@ class Interpreter:
         return quantize(array, tensor.scale[0], tensor.zero_point[0], tensor.dtype)
 
     def _run_once(self, inputs: list[Array]) -> list[Array]:
-        values = list(self._constants)
+        values = list(self._held)
         for index, array in zip(self.graph.main.inputs, inputs, strict=True):
             values[index] = array
         for step in self._steps:
@@ -324,3 +330,9 @@ class Interpreter:
         self._values = values
         results = [values[i] for i in self.graph.main.outputs]
         return [np.array(result) for result in results if result is not None]
+
+
+def _fresh(tensor: Tensor) -> Array:
+    """Return a variable's first values: the zero point of int8, else 0."""
+    fill = tensor.zero_point[0] if tensor.dtype == "int8" and tensor.zero_point else 0
+    return np.full(tensor.shape, fill, tensor.dtype)

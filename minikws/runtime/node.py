@@ -100,11 +100,11 @@ class Node:
         )
         return w, values
 
-    def bias(self, dtype: str, n_outputs: int) -> tuple[Tensor, Array] | None:
-        """Return the bias (input 2) and its values, None where it is omitted."""
-        if len(self.inputs) < 3 or self.inputs[2] is None:
+    def bias(self, dtype: str, n_outputs: int, index: int = 2) -> tuple[Tensor, Array] | None:
+        """Return the bias and its values, None where it is omitted."""
+        if len(self.inputs) <= index or self.inputs[index] is None:
             return None
-        tensor, values = self.constant(2, "bias")
+        tensor, values = self.constant(index, "bias")
         self.expect(
             tensor.dtype == dtype and values.size == n_outputs,
             f"has a bias of {tensor.dtype} {tensor.shape}, expected {dtype} ({n_outputs},)",

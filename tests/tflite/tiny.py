@@ -190,16 +190,19 @@ def reshape(
 def operator(
     name: str,
     inputs: list[Tensor],
-    output: Tensor,
+    output: Tensor | list[Tensor],
     options: dict[str, Any] | None = None,
     *,
     version: int = 1,
+    omit: tuple[int, ...] = (),
 ) -> Graph:
     """One operator on tensors of one's own; those without data are the model's inputs."""
-    n = len(inputs)
-    op = Op(name, tuple(range(n)), (n,), options or {}, version)
-    computed = tuple(i for i, tensor in enumerate(inputs) if tensor.data is None)
-    return graph_of([*inputs, output], [op], computed, (n,))
+    n, outputs = len(inputs), output if isinstance(output, list) else [output]
+    results = tuple(range(n, n + len(outputs)))
+    named = tuple(-1 if i in omit else i for i in range(n))
+    op = Op(name, named, results, options or {}, version)
+    computed = tuple(i for i, t in enumerate(inputs) if t.data is None and not t.is_variable)
+    return graph_of([*inputs, *outputs], [op], computed, results)
 
 
 def keyword_model(*, seed: int = 0, dtype: str = "int8") -> Graph:

@@ -40,7 +40,7 @@ def prepare_sub(node: Node) -> State:
 
 
 def _prepare(node: Node, sign: int) -> State:
-    binary = BinaryNode.of(node, ("int8", "float32"))
+    binary = BinaryNode.of(node)
     if binary.dtype == "float32":
         return State(binary, (), sign)
     first, second, out = binary.scales

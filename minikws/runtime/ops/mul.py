@@ -24,7 +24,7 @@ class State:
 
 def prepare(node: Node) -> State:
     """Check the tensors and compute the factor."""
-    binary = BinaryNode.of(node, ("int8", "float32"))
+    binary = BinaryNode.of(node)
     if binary.dtype == "float32":
         return State(binary, None)
     first, second, out = binary.scales

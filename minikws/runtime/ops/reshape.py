@@ -1,4 +1,4 @@
-"""RESHAPE: the same values in another shape, of any type.
+"""RESHAPE, EXPAND_DIMS, SQUEEZE: the same values in another shape, of any type.
 
 The output tensor's own shape decides; the input that holds the new shape may contain -1 and
 is not read, as in TFLite Micro.
