@@ -11,28 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from time import perf_counter
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from minikws._typing import Array
-from minikws.errors import SettingsError, ShapeError, UnsupportedOpError, nearest
+from minikws.errors import SettingsError, ShapeError, nearest
 from minikws.fixedpoint import quantize
 from minikws.graph import Graph, Tensor
-from minikws.runtime.node import Kernel, Node
+from minikws.runtime.node import Shared
 from minikws.runtime.ops import OPS
+from minikws.runtime.program import Program
 from minikws.tflite import check_graph, read_model
 
 BATCH_CLIPS = 16  # clips that go through the operators at once; more leave the cache
-
-
-class _Step(NamedTuple):
-    """A prepared operator: its code, its state, and the tensors it reads and writes."""
-
-    kernel: Kernel
-    state: Any
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -65,30 +56,22 @@ class Interpreter:
             self.graph = model
         else:
             self.graph = read_model(model)
-        main = self.graph.main
-        self._tensors = main.tensors
-        for i, op in enumerate(main.ops):
-            if op.custom or op.name not in OPS:
-                raise UnsupportedOpError(
-                    f"op {i + 1} of {len(main.ops)} in {name} is {op.name}, which minikws does "
-                    f"not run; it runs {', '.join(OPS)}"
-                )
-        self._steps = [
-            _Step(OPS[op.name], OPS[op.name].prepare(Node.of(main, i, name)), op.inputs, op.outputs)
-            for i, op in enumerate(main.ops)
+        self._shared = Shared(call=self._call)
+        self._programs = [
+            Program(self.graph, i, OPS, self._shared, name)
+            for i in range(len(self.graph.subgraphs))
         ]
-        # What stays between invocations: constants, and variables, which operators change.
-        self._held: list[Array | None] = [
-            _fresh(tensor) if tensor.is_variable else tensor.data for tensor in main.tensors
-        ]
-        self._values = list(self._held)
+        self._main = self._programs[0]
+        self._tensors = self.graph.main.tensors
+        self._values = list(self._main.held)
         self._batches = self._can_batch()
 
     def __repr__(self) -> str:
         def side(tensors: tuple[Tensor, ...]) -> str:
             return ", ".join(f"{t.name} {t.dtype} {t.shape}" for t in tensors)
 
-        return f"<Interpreter {side(self.inputs)} -> {side(self.outputs)}, {len(self._steps)} ops>"
+        n_ops = len(self._main.steps)
+        return f"<Interpreter {side(self.inputs)} -> {side(self.outputs)}, {n_ops} ops>"
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -196,13 +179,13 @@ class Interpreter:
 
     def reset(self) -> None:
         """Forget the last run: the next one is as the first."""
-        for tensor, variable in zip(self._tensors, self._held, strict=True):
-            if tensor.is_variable and variable is not None:
-                variable[...] = _fresh(tensor)
-        self._values = list(self._held)
+        for program in self._programs:
+            program.reset()
+        self._shared.reset()
+        self._values = list(self._main.held)
 
     def profile(self, x: Array | None = None, *, rounds: int = 50) -> list[OpTime]:
-        """Time every operator.
+        """Time every operator; a model with a memory is reset afterwards.
 
         Parameters
         ----------
@@ -218,19 +201,22 @@ class Interpreter:
             self._expect_single("profile() with an array")
             given = [np.asarray(x)]
         self._run(given)
-        times = np.empty((rounds, len(self._steps)), np.float64)
+        times = np.empty((rounds, len(self._main.steps)), np.float64)
         for row in times:
-            for i, step in enumerate(self._steps):
-                arrays = [None if j == -1 else self._values[j] for j in step.inputs]
+            for i, step in enumerate(self._main.steps):
                 start = perf_counter()
-                step.kernel.evaluate(step.state, arrays)
+                step.run(self._values)
                 row[i] = perf_counter() - start
+        self.reset()
         medians = np.median(times, axis=0)
         total = float(medians.sum()) or 1.0
         return [
             OpTime(i, op.name, float(seconds), float(seconds) / total)
             for i, (op, seconds) in enumerate(zip(self.graph.main.ops, medians, strict=True))
         ]
+
+    def _call(self, index: int) -> None:
+        self._programs[index].run([])
 
     def _expect_single(self, caller: str) -> None:
         main = self.graph.main
@@ -248,9 +234,11 @@ class Interpreter:
 
     def _can_batch(self) -> bool:
         """Whether B clips can take the place of the leading 1 in every computed tensor."""
-        computed = {i for step in self._steps for i in step.outputs} | set(self.graph.main.inputs)
+        computed = {i for step in self._main.steps for i in step.outputs} | set(
+            self.graph.main.inputs
+        )
         shapes = [self._tensors[i].shape for i in computed]
-        return all(step.kernel.batches for step in self._steps) and all(
+        return all(step.kernel.batches for step in self._main.steps) and all(
             len(shape) > 1 and shape[0] == 1 for shape in shapes
         )
 
@@ -318,21 +306,7 @@ class Interpreter:
         return quantize(array, tensor.scale[0], tensor.zero_point[0], tensor.dtype)
 
     def _run_once(self, inputs: list[Array]) -> list[Array]:
-        values = list(self._held)
-        for index, array in zip(self.graph.main.inputs, inputs, strict=True):
-            values[index] = array
-        for step in self._steps:
-            arrays = [None if i == -1 else values[i] for i in step.inputs]
-            for i, array in zip(
-                step.outputs, step.kernel.evaluate(step.state, arrays), strict=True
-            ):
-                values[i] = array
+        values = self._main.run(inputs)
         self._values = values
         results = [values[i] for i in self.graph.main.outputs]
         return [np.array(result) for result in results if result is not None]
-
-
-def _fresh(tensor: Tensor) -> Array:
-    """Return a variable's first values: the zero point of int8, else 0."""
-    fill = tensor.zero_point[0] if tensor.dtype == "int8" and tensor.zero_point else 0
-    return np.full(tensor.shape, fill, tensor.dtype)

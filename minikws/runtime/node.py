@@ -9,8 +9,10 @@ takes the place of a leading 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from minikws._typing import Array
 from minikws.errors import ModelFileError
@@ -33,12 +35,36 @@ class Kernel(NamedTuple):
     batches: bool = True
 
 
+@dataclass
+class Shared:
+    """What operators of several subgraphs share.
+
+    ids : of resource variables, by (container, name).
+    handles : (subgraph, tensor) -> the id of the variable that the tensor stands for.
+    variables : the variables' values by id; the first operator that assigns one makes it.
+    fills : the byte that each is filled with at first.
+    call : runs a subgraph that has neither inputs nor outputs.
+    """
+
+    ids: dict[tuple[str, str], int] = field(default_factory=dict)
+    handles: dict[tuple[int, int], int] = field(default_factory=dict)
+    variables: dict[int, Array] = field(default_factory=dict)
+    fills: dict[int, int] = field(default_factory=dict)
+    call: Callable[[int], None] = lambda index: None
+
+    def reset(self) -> None:
+        """Give every variable its first values again."""
+        for number, array in self.variables.items():
+            array.view(np.uint8)[...] = self.fills[number]
+
+
 @dataclass(frozen=True)
 class Node:
     """An operator, its tensors, and how messages name it.
 
     inputs : None where the file omits an optional one.
     options : complete, defaults filled in.
+    shared : what it shares with other operators; subgraph : the number of its own subgraph.
     """
 
     op: Op
@@ -46,9 +72,18 @@ class Node:
     outputs: tuple[Tensor, ...]
     options: Mapping[str, OptionValue]
     what: str
+    shared: Shared = field(default_factory=Shared)
+    subgraph: int = 0
 
     @classmethod
-    def of(cls, subgraph: Subgraph, index: int, name: str) -> Node:
+    def of(
+        cls,
+        subgraph: Subgraph,
+        index: int,
+        name: str,
+        shared: Shared | None = None,
+        number: int = 0,
+    ) -> Node:
         """Return operator number `index` of a subgraph; `name` is the file's."""
         op = subgraph.ops[index]
         what = describe(op, index, subgraph, name)
@@ -58,6 +93,8 @@ class Node:
             outputs=tuple(subgraph.tensors[i] for i in op.outputs),
             options=complete_options(op, what),
             what=what,
+            shared=shared or Shared(),
+            subgraph=number,
         )
 
     def refuse(self, sentence: str) -> ModelFileError:

@@ -27,11 +27,14 @@ from minikws.runtime.ops import (
     table,
     tanh,
     transpose,
+    variables,
 )
 
 OPS: Mapping[str, Kernel] = {
     "ADD": Kernel(add.prepare_add, add.evaluate),
+    "ASSIGN_VARIABLE": Kernel(variables.prepare_assign, variables.evaluate_assign, batches=False),
     "AVERAGE_POOL_2D": Kernel(pool_2d.prepare, pool_2d.evaluate_average),
+    "CALL_ONCE": Kernel(variables.prepare_call_once, variables.evaluate_call_once, batches=False),
     "CONCATENATION": Kernel(concatenation.prepare, concatenation.evaluate),
     "CONV_2D": Kernel(conv_2d.prepare, conv_2d.evaluate),
     "DEPTHWISE_CONV_2D": Kernel(depthwise_conv_2d.prepare, depthwise_conv_2d.evaluate),
@@ -48,6 +51,7 @@ OPS: Mapping[str, Kernel] = {
     "PAD": Kernel(pad.prepare, pad.evaluate),
     "PADV2": Kernel(pad.prepare, pad.evaluate),
     "QUANTIZE": Kernel(quantize.prepare, quantize.evaluate),
+    "READ_VARIABLE": Kernel(variables.prepare_read, variables.evaluate_read, batches=False),
     "REDUCE_MAX": Kernel(mean.prepare_max, mean.evaluate_max),
     "RELU": Kernel(relu.prepare_relu, table.evaluate),
     "RELU6": Kernel(relu.prepare_relu6, table.evaluate),
@@ -62,4 +66,5 @@ OPS: Mapping[str, Kernel] = {
     "SVDF": Kernel(svdf.prepare, svdf.evaluate, batches=False),
     "TANH": Kernel(tanh.prepare, table.evaluate),
     "TRANSPOSE": Kernel(transpose.prepare, transpose.evaluate, batches=False),
+    "VAR_HANDLE": Kernel(variables.prepare_handle, variables.evaluate_handle, batches=False),
 }
