@@ -166,7 +166,7 @@ def test_reductions(
     alpha=st.floats(-2, 2, width=32),
     seed=seeds,
 )
-@pytest.mark.parametrize("name", ["RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH"])
+@pytest.mark.parametrize("name", ["RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH"])
 def test_one_value_in_one_value_out(
     name: str,
     shape: list[int],

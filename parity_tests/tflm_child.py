@@ -14,8 +14,6 @@ import sys
 import tempfile
 from typing import Any
 
-import numpy as np
-
 
 class Refused(Exception):
     """TFLite Micro would not take the model, or died of it."""
