@@ -19,17 +19,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from ctypes import PYFUNCTYPE, c_char, c_int, c_ssize_t, c_void_p
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ENABLED = os.environ.get("MINIKWS_JIT", "1") != "0" and find_spec("numba") is not None
+ENABLED = os.environ.get("MINIKWS_JIT", "1") != "0" and all(
+    find_spec(name) is not None
+    for name in ("numba", "scipy")  # Numba takes BLAS from SciPy
+)
 
 prange = range  # a twin's parallel loop; becomes numba.prange when the twin is compiled
 
+
+def matmul(a: Any, b: Any, out: Any, add: bool) -> None:
+    """Set out = a @ b, or add to it: a twin's matrix product without copies.
+
+    Rows, or columns, of each matrix must be contiguous; they may stand apart (slices, transposes).
+    Becomes one BLAS call when the twin is compiled, which needs SciPy, as `np.dot` there does.
+    """
+    if add:
+        out += a @ b
+    else:
+        out[...] = a @ b
+
+
 REGISTRY: list[Kernel[Any, Any]] = []
+
+
+class Part(Generic[P, R]):
+    """A piece of a twin's loops, written once and compiled into each twin of its file."""
+
+    def __init__(self, loops: Callable[P, R]) -> None:
+        self.loops = loops
+        self.__name__ = loops.__name__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.loops(*args, **kwargs)
 
 
 class Kernel(Generic[P, R]):
@@ -77,9 +109,7 @@ class Kernel(Generic[P, R]):
             import numba
 
             assert self.loops is not None
-            names = self.loops.__globals__
-            if names.get("prange") is range:
-                names["prange"] = numba.prange
+            _make_ready(self.loops.__globals__)
             self._compiled = numba.njit(cache=True, **self._options)(self.loops)
         return self._compiled
 
@@ -107,6 +137,93 @@ class Kernel(Generic[P, R]):
         if ENABLED and self.loops is not None:
             return self.compiled()(*args, **kwargs)
         return self.reference(*args, **kwargs)
+
+
+def _make_ready(names: dict[str, Any]) -> None:
+    """Replace what a twin's module uses of this one by its compiled form."""
+    import numba
+
+    if names.get("prange") is range:
+        names["prange"] = numba.prange
+    if names.get("matmul") is matmul and not numba.config.DISABLE_JIT:
+        names["matmul"] = _compiled_matmul()
+    for name, value in list(names.items()):
+        if isinstance(value, Part):
+            names[name] = numba.njit(cache=True)(value.loops)
+
+
+@cache
+def _compiled_matmul() -> Any:
+    """Return `matmul` as a call of the gemm that Numba itself uses for `np.dot`.
+
+    Numba has no public way to give BLAS leading dimensions or to add to a result; its symbol
+    numba_xxgemm is private, and this is the only place that names it.
+    """
+    import numba
+    from numba import types
+
+    # untyped libraries
+    ir: Any = import_module("llvmlite.ir")
+    tools: Any = import_module("numba.core.cgutils")
+    symbols: Any = import_module("numba._helperlib").c_helpers
+    size, octet, word = ir.IntType(64), ir.IntType(8), ir.IntType(32)
+    pointer = octet.as_pointer()
+
+    def matrix(builder: Any, context: Any, of: Any, value: Any) -> tuple[Any, ...]:
+        """Return "n" or (transposed) "t", the leading dimension, the data, and the shape."""
+        array = context.make_array(of)(context, builder, value)
+        itemsize = ir.Constant(size, of.dtype.bitwidth // 8)
+        n_rows, n_columns = tools.unpack_tuple(builder, array.shape, 2)
+        down, along = tools.unpack_tuple(builder, array.strides, 2)
+        in_rows = builder.or_(
+            builder.icmp_signed("==", along, itemsize),
+            builder.icmp_signed("==", n_columns, ir.Constant(size, 1)),
+        )
+        step = builder.sdiv(builder.select(in_rows, down, along), itemsize)
+        least = builder.select(in_rows, n_columns, n_rows)  # a single row may have any stride
+        step = builder.select(builder.icmp_signed(">", step, least), step, least)
+        flag = builder.select(in_rows, *(ir.Constant(octet, ord(f)) for f in "nt"))
+        return flag, step, builder.bitcast(array.data, pointer), n_rows, n_columns
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        operands = zip(signature.args[:3], args[:3], strict=True)
+        left, right, out = (matrix(builder, context, of, value) for of, value in operands)
+        a_flag, a_step, a, m, k = left
+        b_flag, b_step, b, _, n = right
+        real = signature.args[0].dtype
+        one, zero = (ir.Constant(context.get_value_type(real), v) for v in (1.0, 0.0))
+        alpha = tools.alloca_once_value(builder, one)
+        beta = tools.alloca_once_value(builder, zero)
+        builder.store(builder.select(args[3], one, zero), beta)
+        alpha, beta = builder.bitcast(alpha, pointer), builder.bitcast(beta, pointer)
+        kinds = [octet] * 3 + [size] * 3 + [pointer, pointer, size, pointer, size, pointer, pointer]
+        function = tools.get_or_insert_function(
+            builder.module, ir.FunctionType(word, [*kinds, size]), "numba_xxgemm"
+        )
+        kind = ir.Constant(octet, ord("s" if real.bitwidth == 32 else "d"))
+        # BLAS counts columns first: the transposed product, operands exchanged.
+        flags_and_sizes = [kind, b_flag, a_flag, n, m, k]
+        matrices = [alpha, b, b_step, a, a_step, beta, out[2], out[1]]
+        builder.call(function, flags_and_sizes + matrices)
+        return context.get_dummy_value()
+
+    def gemm(typing: Any, a: Any, b: Any, out: Any, add: Any) -> Any:
+        return types.none(a, b, out, types.boolean), generate
+
+    call: Any = numba.extending.intrinsic(gemm)
+
+    @numba.njit
+    def compiled(a, b, out, add):  # type: ignore[no-untyped-def]
+        call(a, b, out, bool(add))
+
+    # It looks BLAS up at its first call, under Python's lock, which a parallel loop would hold.
+    kinds: list[Any] = [c_char] * 3 + [c_ssize_t] * 3 + [c_void_p, c_void_p, c_ssize_t]
+    kinds += [c_void_p, c_ssize_t, c_void_p, c_void_p, c_ssize_t]
+    number = np.ones(1, np.float32)
+    at = number.ctypes.data
+    first_call = PYFUNCTYPE(c_int, *kinds)(symbols["xxgemm"])
+    first_call(b"s", b"n", b"n", 1, 1, 1, at, at, 1, at, 1, at, at, 1)
+    return compiled
 
 
 def kernel(reference: Callable[P, R]) -> Kernel[P, R]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minikws._typing import Float64
+from minikws._typing import Float, Float64
 from minikws.errors import SettingsError
 from minikws.nn.layers import Layer
 
@@ -19,6 +19,7 @@ def gradient_errors(
     *,
     step: float = 1e-5,
     n_points: int = 100,
+    training: bool = False,
     rng: np.random.Generator | None = None,
 ) -> dict[str, float]:
     """Compare a layer's gradients with central differences of a random mix of its outputs.
@@ -30,6 +31,7 @@ def gradient_errors(
     ----------
     layer : with float64 parameters.
     x : (B, …) float64. Keep values of a ReLU's input away from 0, where it has no derivative.
+    training : which form of forward to check; of a layer without dropout, whose masks change.
 
     Returns
     -------
@@ -47,7 +49,11 @@ def gradient_errors(
                 f"{name} is {tensor.dtype}, a gradient check needs float64; pass dtype=np.float64"
             )
     x = tensors["x"] = x.copy()
-    mix = rng.standard_normal(layer.forward(x).shape)
+
+    def forward() -> Float:
+        return layer.forward(x, training=training)
+
+    mix = rng.standard_normal(forward().shape)
     gradients = {"x": layer.backward(mix), **layer.grads}
 
     errors = {}
@@ -58,9 +64,9 @@ def gradient_errors(
         for i, index in enumerate(zip(*where, strict=True)):
             value = tensor[index]
             tensor[index] = value + step
-            above = np.sum(mix * layer.forward(x))
+            above = np.sum(mix * forward())
             tensor[index] = value - step
-            below = np.sum(mix * layer.forward(x))
+            below = np.sum(mix * forward())
             tensor[index] = value
             numeric[i] = (above - below) / (2 * step)
         largest = max(np.abs(numeric).max(), np.abs(gradients[name]).max(), 1e-12)

@@ -12,6 +12,7 @@ import numpy as np
 from minikws._typing import Array, Float
 from minikws.errors import SettingsError, ShapeError
 from minikws.nn.layers import Layer, Shape
+from minikws.nn.stages import fuse
 
 
 class Network:
@@ -41,6 +42,8 @@ class Network:
                 self.shapes.append(layer.output_shape(self.shapes[-1]))
             except ShapeError as error:
                 raise ShapeError(f"layer {name}: {error}") from error
+        # what forward and backward go through: layers, or stages, which are several at once
+        self.runs = fuse([layer for _, layer in self.layers], self.shapes)
 
     @property
     def output_shape(self) -> Shape:
@@ -61,7 +64,7 @@ class Network:
         )
 
     def activations(self, features: Float, *, training: bool = False) -> Iterator[Float]:
-        """Yield the output of each layer in turn.
+        """Yield the output of each layer in turn, never several layers at once.
 
         Raises
         ------
@@ -80,8 +83,8 @@ class Network:
         ShapeError : the features are not (B, T, F) of this network.
         """
         x = self._checked(features)
-        for _, layer in self.layers:
-            x = layer.forward(x, training=training)
+        for run in self.runs:
+            x = run.forward(x, training=training)
         return x
 
     def backward(self, dlogits: Float) -> None:
@@ -89,20 +92,24 @@ class Network:
 
         The gradient of the features themselves is not computed: nobody asks for it.
         """
-        layers = [layer for _, layer in self.layers]
-        first = next((i for i, layer in enumerate(layers) if layer.params), len(layers))
+        runs = self.runs
+        first = next((i for i, run in enumerate(runs) if run.n_parameters), len(runs))
         dy = dlogits
-        for layer in reversed(layers[first + 1 :]):
-            dy = layer.backward(dy)
-        for layer in layers[first : first + 1]:
-            layer.backward_params(dy)
+        for run in reversed(runs[first + 1 :]):
+            dy = run.backward(dy)
+        for run in runs[first : first + 1]:
+            run.backward_params(dy)
 
     def backward_to_input(self, dlogits: Float) -> Float:
         """Fill every layer's `grads` and return the gradient of the features, (B, T, F)."""
         dy = dlogits
-        for _, layer in reversed(self.layers):
-            dy = layer.backward(dy)
+        for run in reversed(self.runs):
+            dy = run.backward(dy)
         return dy
+
+    def run_layer_by_layer(self) -> None:
+        """Use no stages from now on: for whoever stands between the layers and looks."""
+        self.runs = [layer for _, layer in self.layers]
 
     def predict(self, features: Float, *, block: int = 100) -> Float:
         """Return the logits (B, L) of any number of clips, `block` at a time."""

@@ -8,7 +8,26 @@ import numpy as np
 import pytest
 
 from minikws.errors import SettingsError, ShapeError
-from minikws.nn import LAYERS, Conv2D, Dense, Dropout, Flatten, Reshape, gradient_errors
+from minikws.nn import (
+    LAYERS,
+    SVDF,
+    AttentionPool,
+    AveragePool2D,
+    BatchNorm,
+    Conv1D,
+    Conv2D,
+    Dense,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    Dropout,
+    FakeQuant,
+    Flatten,
+    MaxPool2D,
+    Reshape,
+    Residual,
+    Sequential,
+    gradient_errors,
+)
 
 
 def rng():
@@ -21,11 +40,64 @@ EXAMPLES = {
         lambda dtype: Conv2D(2, 3, (3, 2), strides=(2, 1), rng=rng(), sigma=1.0, dtype=dtype),
         (5, 4, 2),
     ),
+    "depthwise_conv2d": (
+        lambda dtype: DepthwiseConv2D(
+            2, (3, 2), multiplier=2, strides=(2, 1), rng=rng(), sigma=1.0, dtype=dtype
+        ),
+        (5, 4, 2),
+    ),
+    "conv1d": (lambda dtype: Conv1D(2, 3, 3, stride=2, rng=rng(), sigma=1.0, dtype=dtype), (7, 2)),
+    "depthwise_conv1d": (
+        lambda dtype: DepthwiseConv1D(
+            3, 3, multiplier=2, dilation=2, rng=rng(), sigma=1.0, dtype=dtype
+        ),
+        (7, 3),
+    ),
+    "max_pool2d": (lambda dtype: MaxPool2D((2, 3), strides=(1, 2), padding="SAME"), (5, 4, 2)),
+    "average_pool2d": (
+        lambda dtype: AveragePool2D((2, 3), strides=(1, 2), padding="SAME"),
+        (5, 4, 2),
+    ),
+    "global_average_pool": (lambda dtype: LAYERS["global_average_pool"](), (5, 4, 2)),
+    "global_max_pool": (lambda dtype: LAYERS["global_max_pool"](), (5, 3)),
     "dense": (lambda dtype: Dense(6, 3, rng=rng(), sigma=1.0, dtype=dtype), (6,)),
     "relu": (lambda dtype: LAYERS["relu"](), (4, 3)),
+    "relu6": (lambda dtype: LAYERS["relu6"](), (4, 3)),
+    "sigmoid": (lambda dtype: LAYERS["sigmoid"](), (4, 3)),
+    "tanh": (lambda dtype: LAYERS["tanh"](), (4, 3)),
+    "swish": (lambda dtype: LAYERS["swish"](), (4, 3)),
+    "hard_swish": (lambda dtype: LAYERS["hard_swish"](), (4, 3)),
+    "softmax": (lambda dtype: LAYERS["softmax"](), (4, 3)),
+    "batch_norm": (lambda dtype: BatchNorm(3, dtype=dtype), (5, 4, 3)),
+    "attention_pool": (
+        lambda dtype: AttentionPool(4, 3, rng=rng(), sigma=1.0, dtype=dtype),
+        (4, 3),
+    ),
+    "sequential": (
+        lambda dtype: Sequential(
+            [
+                ("act", LAYERS["tanh"]()),
+                ("one", Dense(6, 4, rng=rng(), sigma=1.0, dtype=dtype)),
+                ("norm", BatchNorm(4, dtype=dtype)),
+                ("two", Dense(4, 3, rng=rng(), sigma=1.0, dtype=dtype)),
+            ]
+        ),
+        (6,),
+    ),
+    "residual": (
+        lambda dtype: Residual(
+            Conv2D(2, 3, (3, 2), rng=rng(), sigma=1.0, dtype=dtype),
+            Conv2D(2, 3, (1, 1), rng=rng(), sigma=1.0, dtype=dtype),
+        ),
+        (5, 4, 2),
+    ),
     "dropout": (lambda dtype: Dropout(0.5, rng=rng()), (4, 3)),
     "reshape": (lambda dtype: Reshape((4, 3, 1)), (4, 3)),
     "flatten": (lambda dtype: Flatten(), (4, 3, 2)),
+    "frames": (lambda dtype: LAYERS["frames"](4, 2), (11,)),
+    "svdf": (lambda dtype: SVDF(3, 4, 5, rank=2, rng=rng(), sigma=1.0, dtype=dtype), (5, 3)),
+    # before it has seen a batch it lets x pass, which has a true derivative
+    "fake_quant": (lambda dtype: FakeQuant(dtype=dtype), (4, 3)),
 }
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -106,6 +178,16 @@ def test_repr_shows_sizes():
     conv = Conv2D(1, 8, (10, 8), strides=(2, 2), rng=rng())
     assert repr(conv) == "Conv2D(1 -> 8, kernel 10x8, strides 2x2, SAME)"
     assert repr(Dense(4000, 4, rng=rng())) == "Dense(4000 -> 4)"
+    assert repr(Dense(512, 12, bias=False, rng=rng())) == "Dense(512 -> 12, no bias)"
+
+
+def test_a_dense_layer_without_bias_is_a_product():
+    layer = Dense(3, 2, bias=False, rng=rng(), sigma=1.0, dtype=np.float64)
+    x = np.array([[1.0, 2.0, 4.0]])
+    np.testing.assert_allclose(layer.forward(x), x @ layer.params["w"], rtol=1e-15)
+    layer.backward(np.array([[1.0, -1.0]]))
+    assert list(layer.grads) == ["w"]
+    np.testing.assert_array_equal(layer.grads["w"], [[1, -1], [2, -2], [4, -4]])
 
 
 def test_first_values_are_truncated_and_biases_zero():
@@ -134,6 +216,7 @@ def test_dropout_shows_its_mask():
         (lambda: Conv2D(1, 2, (3, 3), padding="SAM", rng=rng()), "did you mean SAME"),
         (lambda: Dense(0, 2, rng=rng()), "0 -> 2 is empty"),
         (lambda: Dropout(1.0, rng=rng()), "rate=1.0 is not in 0 to below 1"),
+        (lambda: LAYERS["frames"](40, 0), "frames of 40 samples, one every 0"),
     ],
 )
 def test_settings_that_cannot_work(make, words):
@@ -148,6 +231,7 @@ def test_settings_that_cannot_work(make, words):
         (Conv2D(1, 3, (5, 3), padding="VALID", rng=rng()), (4, 4, 1), "smaller kernel"),
         (Dense(6, 2, rng=rng()), (2, 3), "flatten its input"),
         (Reshape((4, 4)), (4, 3), "their sizes differ"),
+        (LAYERS["frames"](40, 20), (100, 160), r"takes \(N,\) samples, found \(100, 160\)"),
     ],
 )
 def test_shapes_that_do_not_fit(layer, shape, words):

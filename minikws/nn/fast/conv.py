@@ -35,7 +35,7 @@ def convolve(planes: Float, w: Float, b: Float, *, st: int, n_t: int, n_f: int) 
 
     planes : of `pack`; w : (kt, kf, C_in, C_out); b : (C_out,); st : stride along time.
     """
-    offsets = _offsets(planes, *w.shape[:2])
+    offsets = tap_offsets(planes.shape, *w.shape[:2])
     n_out, n_taps = w.shape[3], w[..., 0].size
     weights = np.zeros((_up_to(n_out, CHANNELS_A_PASS), len(offsets)), w.dtype)
     weights[:n_out, :n_taps] = w.reshape(n_taps, n_out).T
@@ -45,15 +45,15 @@ def convolve(planes: Float, w: Float, b: Float, *, st: int, n_t: int, n_f: int) 
 def convolve_params(planes: Float, dy: Float, *, kt: int, kf: int, st: int) -> tuple[Float, Float]:
     """Return dw (kt, kf, C_in, C_out) and db (C_out,) for dy (n_t, n_f, C_out, B)."""
     n_in, n_out = planes.shape[1], dy.shape[2]
-    offsets = _offsets(planes, kt, kf)
+    offsets = tap_offsets(planes.shape, kt, kf)
     dweights, db = correlate_params(planes, offsets, st * planes[0].size, dy)
     dw = dweights[:n_out, : kt * kf * n_in].T.reshape(kt, kf, n_in, n_out)
     return np.ascontiguousarray(dw), db
 
 
-def _offsets(planes: Float, kt: int, kf: int) -> Int64:
-    """Return where in the flat planes each tap (m, n, c) begins, padded with the last one."""
-    _, n_in, sf, n_columns, n_clips = planes.shape
+def tap_offsets(planes: tuple[int, ...], kt: int, kf: int) -> Int64:
+    """Return where in flat planes of that shape each tap (m, n, c) begins, the last one repeated."""
+    _, n_in, sf, n_columns, n_clips = planes
     m, n, c = np.ogrid[:kt, :kf, :n_in]
     columns = ((m * n_in + c) * sf + n % sf) * n_columns + n // sf
     offsets = columns.astype(np.int64).reshape(-1) * n_clips

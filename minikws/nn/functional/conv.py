@@ -1,45 +1,57 @@
-"""Convolution over pictures (B, T, F, C): forward, and the gradients of input and parameters."""
+"""Convolution over pictures (B, T, F, C): forward, and the gradients of input and parameters.
+
+A patch is what the kernel sees at one output position: (kt, kf, C_in) numbers. Every formula is a
+matrix product of patches and weights; `nn.fast` holds two ways to arrange it in memory, one for
+many channels and one for few.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from minikws import _jit
 from minikws._typing import Float
-from minikws.nn.fast import conv as fast_conv
+from minikws.nn.fast import conv as few_channels
+from minikws.nn.fast import conv_clips
 from minikws.nn.functional.memory import batch_last
 from minikws.nn.functional.window import Padding, Window, window
 
+# Up to these the clips make the better lanes: a matrix product of so few columns is slow.
+FEW_INPUTS = 8
+FEW_OUTPUTS = 16
+
 
 class ConvCache(NamedTuple):
-    """What conv2d's backward needs: input shape, weights, windows, and the padded input."""
+    """What conv2d's backward needs: input shape, weights, windows, and the input."""
 
     shape: tuple[int, ...]
     w: Float
     time: Window
     freq: Window
-    padded: Float  # (B, T', F', C), or the planes of nn.fast.conv
+    x: Float  # (B, T, F, C_in), or its planes (nn.fast.conv) where the channels are few
 
 
 def conv2d(
     x: Float,
     w: Float,
-    b: Float,
+    b: Float | None = None,
     *,
     strides: tuple[int, int] = (1, 1),
     padding: Padding = "SAME",
+    dilations: tuple[int, int] = (1, 1),
 ) -> tuple[Float, ConvCache]:
     """Slide a bank of patterns over pictures.
 
-    y[b, t, f, o] = bias[o] + sum over m, n, c of x[b, t*st + m, f*sf + n, c] * w[m, n, c, o],
+    y[b, t, f, o] = bias[o]
+        + sum over m, n, c of x[b, t*st + m*dt, f*sf + n*df, c] * w[m, n, c, o],
     x with zeros around it for SAME.
 
     Parameters
     ----------
-    x : (B, T, F, C_in); w : (kt, kf, C_in, C_out); b : (C_out,).
+    x : (B, T, F, C_in); w : (kt, kf, C_in, C_out); b : (C_out,) or None.
+    strides, dilations : (time, frequency): between positions, between a position's taps.
 
     Returns
     -------
@@ -47,57 +59,55 @@ def conv2d(
 
     Source: tf.nn.conv2d, NHWC.
     """
-    time = window(x.shape[1], w.shape[0], strides[0], padding)
-    freq = window(x.shape[2], w.shape[1], strides[1], padding)
-    if _jit.ENABLED:
-        planes = fast_conv.pack(x, *_places(time), *_places(freq))
-        y = fast_conv.convolve(planes, w, b, st=time.stride, n_t=time.n_out, n_f=freq.n_out)
+    time = window(x.shape[1], w.shape[0], strides[0], padding, dilations[0])
+    freq = window(x.shape[2], w.shape[1], strides[1], padding, dilations[1])
+    n_in, n_out = w.shape[2:]
+    if b is None:
+        b = np.zeros(n_out, w.dtype)
+    if _has_few_channels(w, time, freq):
+        planes = few_channels.pack(x, *_places(time), *_places(freq))
+        y = few_channels.convolve(planes, w, b, st=time.stride, n_t=time.n_out, n_f=freq.n_out)
         return np.moveaxis(y, -1, 0), ConvCache(x.shape, w, time, freq, planes)
-    padded = np.pad(x, ((0, 0), (time.before, time.after), (freq.before, freq.after), (0, 0)))
-    cache = ConvCache(x.shape, w, time, freq, padded)
-    y = np.einsum("btfcmn,mnco->btfo", _patches(cache), w, optimize=True) + b
-    return np.asarray(y), cache
+    x = np.ascontiguousarray(x, w.dtype)
+    cache = ConvCache(x.shape, w, time, freq, x)
+    if _is_pointwise(cache):
+        mixed = conv_clips.mix(x.reshape(-1, n_in), w.reshape(n_in, n_out), b)
+        return mixed.reshape(*x.shape[:3], n_out), cache
+    y = conv_clips.convolve(x, w.reshape(-1, n_out), b, time.numbers, freq.numbers)
+    return y, cache
 
 
 def conv2d_backward_params(dy: Float, cache: ConvCache) -> tuple[Float, Float]:
     """Return dw and db.
 
-    dw[m, n, c, o] = sum over b, t, f of patch[b, t, f, c, m, n] * dy[b, t, f, o];
+    dw[m, n, c, o] = sum over b, t, f of patch[b, t, f, m, n, c] * dy[b, t, f, o];
     db[o] = sum over b, t, f of dy.
     """
-    if _jit.ENABLED:
-        return fast_conv.convolve_params(
-            cache.padded,
-            batch_last(dy),
-            kt=cache.time.size,
-            kf=cache.freq.size,
-            st=cache.time.stride,
+    x, w, time, freq = cache.x, cache.w, cache.time, cache.freq
+    n_in, n_out = w.shape[2:]
+    if x.ndim == 5:
+        return few_channels.convolve_params(
+            x, batch_last(dy), kt=time.size, kf=freq.size, st=time.stride
         )
-    dw = np.einsum("btfcmn,btfo->mnco", _patches(cache), dy, optimize=True)
-    return np.asarray(dw), np.asarray(dy.sum((0, 1, 2)))
+    dy = np.ascontiguousarray(dy, w.dtype)
+    if _is_pointwise(cache):
+        dw, db = conv_clips.mix_params(x.reshape(-1, n_in), dy.reshape(-1, n_out))
+    else:
+        dw, db = conv_clips.convolve_params(x, dy, time.numbers, freq.numbers)
+    return dw.reshape(w.shape), db
 
 
 def conv2d_backward_input(dy: Float, cache: ConvCache) -> Float:
-    """Return dx: each tap sends its share of dy back to where it read."""
-    time, freq = cache.time, cache.freq
-    n_clips, n_t, n_f, n_c = cache.shape
-    n_t_padded = (time.n_out - 1) * time.stride + time.size
-    n_f_padded = (freq.n_out - 1) * freq.stride + freq.size
-    # VALID with a stride may leave a tail unread: its gradient is 0
-    dx = np.zeros(
-        (
-            n_clips,
-            max(n_t_padded, time.before + n_t),
-            max(n_f_padded, freq.before + n_f),
-            n_c,
-        ),
-        dy.dtype,
-    )
-    for m, n in np.ndindex(time.size, freq.size):
-        t_read = slice(m, m + time.stride * time.n_out, time.stride)
-        f_read = slice(n, n + freq.stride * freq.n_out, freq.stride)
-        dx[:, t_read, f_read] += dy @ cache.w[m, n].T
-    return dx[:, time.before : time.before + n_t, freq.before : freq.before + n_f]
+    """Return dx: each tap sends its share of dy, dy @ w[m, n]', back to where it read."""
+    w, time, freq = cache.w, cache.time, cache.freq
+    n_in, n_out = w.shape[2:]
+    dy = np.ascontiguousarray(dy, w.dtype)
+    turned = np.ascontiguousarray(w.reshape(-1, n_out).T)
+    if _is_pointwise(cache):
+        dx = conv_clips.mix(dy.reshape(-1, n_out), turned, np.zeros(n_in, w.dtype))
+        return dx.reshape(cache.shape)
+    n_frames, n_bins = cache.shape[1:3]
+    return conv_clips.convolve_input(dy, turned, n_frames, n_bins, time.numbers, freq.numbers)
 
 
 def conv2d_backward(dy: Float, cache: ConvCache) -> tuple[Float, Float, Float]:
@@ -105,11 +115,14 @@ def conv2d_backward(dy: Float, cache: ConvCache) -> tuple[Float, Float, Float]:
     return conv2d_backward_input(dy, cache), *conv2d_backward_params(dy, cache)
 
 
-def _patches(cache: ConvCache) -> Float:
-    """Return what each output position sees, (B, T', F', C, kt, kf), a view."""
+def _has_few_channels(w: Float, time: Window, freq: Window) -> bool:
+    few = w.shape[2] <= FEW_INPUTS and w.shape[3] <= FEW_OUTPUTS
+    return _jit.ENABLED and few and time.dilation == freq.dilation == 1
+
+
+def _is_pointwise(cache: ConvCache) -> bool:
     time, freq = cache.time, cache.freq
-    patches = sliding_window_view(cache.padded, (time.size, freq.size), axis=(1, 2))
-    return np.asarray(patches[:, :: time.stride, :: freq.stride][:, : time.n_out, : freq.n_out])
+    return time.size == freq.size == time.stride == freq.stride == 1
 
 
 def _places(w: Window) -> tuple[int, int, int, int]:

@@ -31,3 +31,13 @@ def unflat(values: Array, shape: tuple[int, ...], *, clip_first: bool) -> Array:
     if clip_first:
         return values.reshape(shape)
     return np.moveaxis(values.reshape(*shape[1:], shape[0]), -1, 0)
+
+
+def in_order_of(model: Array, x: Array) -> Array:
+    """Return x (B, …) in the memory order of `model`: x itself where it has it already."""
+    return np.ascontiguousarray(x) if is_clip_first(model) else np.moveaxis(batch_last(x), -1, 0)
+
+
+def add(a: Array, b: Array) -> Array:
+    """Return a + b, (B, …) each, in the memory order of `a`."""
+    return np.asarray(a + in_order_of(a, b))

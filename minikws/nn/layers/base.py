@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from minikws._typing import Float
 
 Shape = tuple[int, ...]
@@ -12,7 +14,10 @@ class Layer:
 
     params : weights by name, changed in place by the optimiser; grads : their gradients.
     buffers : what training sets without a gradient (moving averages), stored with the weights.
+    decays : the names of those weights that an L2 penalty holds small (kernels, not biases).
     """
+
+    decays: tuple[str, ...] = ("w",)
 
     def __init__(self) -> None:
         self.params: dict[str, Float] = {}
@@ -43,6 +48,10 @@ class Layer:
         """Return the multiplications of one clip, biases and padding not discounted."""
         return 0
 
+    def children(self) -> list[tuple[str, Layer]]:
+        """Return the (name, layer) pairs that a composite is made of; none for a single layer."""
+        return []
+
     @property
     def n_parameters(self) -> int:
         """Count the trainable numbers."""
@@ -50,3 +59,13 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def leaves(layers: Sequence[tuple[str, Layer]]) -> Iterator[tuple[str, Layer]]:
+    """Yield the single layers of (name, layer) pairs in order, those in composites as "a.b"."""
+    for name, layer in layers:
+        inner = layer.children()
+        if inner:
+            yield from leaves([(f"{name}.{child_name}", child) for child_name, child in inner])
+        else:
+            yield name, layer

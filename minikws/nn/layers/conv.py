@@ -1,4 +1,4 @@
-"""Layers that slide patterns over their input."""
+"""The layer that slides patterns over pictures."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minikws._typing import Float
-from minikws.errors import SettingsError, ShapeError, nearest
 from minikws.nn import functional as fn
 from minikws.nn.init import draw
-from minikws.nn.layers.base import Layer, Shape
+from minikws.nn.layers.base import Shape
+from minikws.nn.layers.sliding import Sliding
 
-PADDINGS: tuple[fn.Padding, ...] = ("SAME", "VALID")
 
-
-class Conv2D(Layer):
+class Conv2D(Sliding):
     """Slide patterns over pictures: (T, F, C_in) -> (T', F', C_out).
 
     Parameters
     ----------
     in_channels, out_channels : C_in and C_out.
-    kernel_size, strides : (time, frequency).
+    kernel_size, strides, dilations : (time, frequency).
     padding : "SAME" or "VALID", as in TensorFlow.
+    bias : whether to add a number of its own to each output channel.
     rng, sigma : the weights' first values (`nn.init.draw`); biases start at 0.
+
+    Raises
+    ------
+    SettingsError : a number below 1, or another padding.
     """
 
     def __init__(
@@ -33,35 +36,42 @@ class Conv2D(Layer):
         *,
         strides: tuple[int, int] = (1, 1),
         padding: fn.Padding = "SAME",
+        dilations: tuple[int, int] = (1, 1),
+        bias: bool = True,
         rng: np.random.Generator,
         sigma: float | None = 0.01,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        super().__init__()
-        if min(in_channels, out_channels, *kernel_size, *strides) < 1:
-            raise SettingsError(
-                f"a convolution of {kernel_size} over {in_channels} -> {out_channels} channels "
-                f"with strides {strides} holds a number below 1; give 1 or more everywhere"
-            )
-        if padding not in PADDINGS:
-            raise SettingsError(f"unknown padding {padding!r}; {nearest(padding, PADDINGS)}")
-        self.strides, self.padding = strides, padding
+        super().__init__(
+            f"a convolution of {kernel_size} over {in_channels} -> {out_channels} channels",
+            channels=(in_channels, out_channels),
+            size=kernel_size,
+            strides=strides,
+            padding=padding,
+            dilations=dilations,
+        )
         shape = (*kernel_size, in_channels, out_channels)
-        self.params = {
-            "w": draw(rng, shape, sigma=sigma, dtype=dtype),
-            "b": np.zeros(out_channels, dtype),
-        }
+        self.params = {"w": draw(rng, shape, sigma=sigma, dtype=dtype)}
+        if bias:
+            self.params["b"] = np.zeros(out_channels, dtype)
 
     def forward(self, x: Float, *, training: bool = False) -> Float:
         """Return (B, T', F', C_out)."""
         y, self._cache = fn.conv2d(
-            x, self.params["w"], self.params["b"], strides=self.strides, padding=self.padding
+            x,
+            self.params["w"],
+            self.params.get("b"),
+            strides=(self.strides[0], self.strides[1]),
+            padding=self.padding,
+            dilations=(self.dilations[0], self.dilations[1]),
         )
         return y
 
     def backward_params(self, dy: Float) -> None:
         """Fill `grads`."""
-        self.grads["w"], self.grads["b"] = fn.conv2d_backward_params(dy, self._cache)
+        self.grads["w"], db = fn.conv2d_backward_params(dy, self._cache)
+        if "b" in self.params:
+            self.grads["b"] = db
 
     def backward(self, dy: Float) -> Float:
         """Fill `grads` and return dx."""
@@ -70,19 +80,8 @@ class Conv2D(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (T', F', C_out)."""
-        kt, kf, n_in, n_out = self.params["w"].shape
-        if len(input_shape) != 3 or input_shape[2] != n_in:
-            raise ShapeError(
-                f"{self!r} takes (T, F, {n_in}), found {input_shape}; reshape its input"
-            )
-        time = fn.window(input_shape[0], kt, self.strides[0], self.padding)
-        freq = fn.window(input_shape[1], kf, self.strides[1], self.padding)
-        if min(time.n_out, freq.n_out) < 1:
-            raise ShapeError(
-                f"{self!r} does not fit into {input_shape[:2]}; use a smaller kernel or "
-                "padding SAME"
-            )
-        return time.n_out, freq.n_out, n_out
+        n_in, n_out = self.params["w"].shape[2:]
+        return *self.positions(input_shape, n_in), n_out
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Return positions times weights."""
@@ -90,8 +89,5 @@ class Conv2D(Layer):
         return n_t * n_f * self.params["w"].size
 
     def __repr__(self) -> str:
-        kt, kf, n_in, n_out = self.params["w"].shape
-        return (
-            f"Conv2D({n_in} -> {n_out}, kernel {kt}x{kf}, "
-            f"strides {self.strides[0]}x{self.strides[1]}, {self.padding})"
-        )
+        n_in, n_out = self.params["w"].shape[2:]
+        return f"Conv2D({n_in} -> {n_out}, {self._sizes('kernel')})"

@@ -15,6 +15,7 @@ from minikws.nn.layers.base import Layer, Shape
 class Dense(Layer):
     """Mix all inputs into each output: (N,) -> (M,), y = x @ w + b.
 
+    bias : whether there is a b; without it `params` holds w alone.
     rng, sigma : the weights' first values (`nn.init.draw`); biases start at 0.
     """
 
@@ -23,6 +24,7 @@ class Dense(Layer):
         n_in: int,
         n_out: int,
         *,
+        bias: bool = True,
         rng: np.random.Generator,
         sigma: float | None = 0.01,
         dtype: DTypeLike = np.float32,
@@ -30,19 +32,20 @@ class Dense(Layer):
         super().__init__()
         if min(n_in, n_out) < 1:
             raise SettingsError(f"a dense layer of {n_in} -> {n_out} is empty; give 1 or more")
-        self.params = {
-            "w": draw(rng, (n_in, n_out), sigma=sigma, dtype=dtype),
-            "b": np.zeros(n_out, dtype),
-        }
+        self.params = {"w": draw(rng, (n_in, n_out), sigma=sigma, dtype=dtype)}
+        self._zeros = np.zeros(n_out, dtype)
+        if bias:
+            self.params["b"] = self._zeros.copy()
 
     def forward(self, x: Float, *, training: bool = False) -> Float:
         """Return (B, M)."""
-        y, self._cache = fn.dense(x, self.params["w"], self.params["b"])
+        y, self._cache = fn.dense(x, self.params["w"], self.params.get("b", self._zeros))
         return y
 
     def backward_params(self, dy: Float) -> None:
         """Fill `grads`."""
-        self.grads["w"], self.grads["b"] = fn.dense_backward_params(dy, self._cache)
+        gradients = fn.dense_backward_params(dy, self._cache)
+        self.grads.update(zip(self.params, gradients, strict=False))  # w, and b where there is one
 
     def backward(self, dy: Float) -> Float:
         """Fill `grads` and return dx."""
@@ -62,4 +65,4 @@ class Dense(Layer):
 
     def __repr__(self) -> str:
         n_in, n_out = self.params["w"].shape
-        return f"Dense({n_in} -> {n_out})"
+        return f"Dense({n_in} -> {n_out}{'' if 'b' in self.params else ', no bias'})"

@@ -7,7 +7,7 @@ import numpy as np
 from minikws._typing import Array, Float
 from minikws.errors import SettingsError
 from minikws.nn import functional as fn
-from minikws.nn.layers.base import Layer
+from minikws.nn.layers.base import Layer, Shape
 
 
 class Dropout(Layer):
@@ -31,6 +31,21 @@ class Dropout(Layer):
             return x
         y, self._mask = fn.dropout(x, rate=self.rate, rng=self.rng)
         return y
+
+    def draw(
+        self, shape: Shape, *, training: bool, clip_first: bool = True
+    ) -> fn.DropoutMask | None:
+        """Draw and keep the mask that `forward` would for an x of that shape (B, …) and order.
+
+        None where `forward` would do nothing. For stages, which apply the mask themselves.
+        """
+        draws = training and self.rate > 0
+        self._mask = (
+            fn.draw_mask(shape, rate=self.rate, rng=self.rng, clip_first=clip_first)
+            if draws
+            else None
+        )
+        return self._mask
 
     def backward(self, dy: Float) -> Float:
         """Return dx."""
