@@ -52,11 +52,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Convert, write, and say what quantisation changed."""
     from minikws.errors import SettingsError
     from minikws.files import write_file
-    from minikws.quant.convert import convert, to_float_graph
+    from minikws.quant import convert, is_quantization_aware, to_float_graph
+    from minikws.runs import load_network, read_calibration
     from minikws.tflite.c_source import c_source
     from minikws.tflite.metadata import attach
     from minikws.tflite.writer import write_model
-    from minikws.train import load_network, read_calibration
 
     explain(args, WITHOUT_MEANING, out)
     source = args.run or args.start_checkpoint
@@ -69,7 +69,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if args.float:
         graph = to_float_graph(network)
     else:
-        graph = convert(network, read_calibration(source), input_quantization=frontend.quantization)
+        calibration = None
+        if is_quantization_aware(network):
+            out.say("no calibration needed: the run learnt its ranges in training (--quantize)")
+        else:
+            calibration = read_calibration(source)
+        graph = convert(network, calibration, input_quantization=frontend.quantization)
     accuracies = _test_accuracies(found, frontend, network, write_model(graph), args, out)
     blob = write_model(attach(graph, _info(found, frontend, accuracies)))
     write_file(path, blob)
@@ -134,8 +139,8 @@ def _test_accuracies(
     from minikws.data.evaluate import predict_labels
     from minikws.errors import CorpusError
     from minikws.pipeline import Model
+    from minikws.runs import open_corpus
     from minikws.runtime import Interpreter
-    from minikws.train import open_corpus
 
     config = found.config
     try:

@@ -1,6 +1,20 @@
-"""The only translator from a float network to an integer graph: calibrate, then convert."""
+"""The only translator from a float network to an integer graph.
+
+After training: calibrate, then convert. During it: `quantization_aware`, then convert.
+"""
 
 from minikws.quant.calibrate import observe_ranges
-from minikws.quant.convert import LOWERINGS, convert, to_float_graph
+from minikws.quant.convert import convert, to_float_graph
+from minikws.quant.fold import folded
+from minikws.quant.lower import LOWERINGS
+from minikws.quant.qat import is_quantization_aware, quantization_aware
 
-__all__ = ["LOWERINGS", "convert", "observe_ranges", "to_float_graph"]
+__all__ = [
+    "LOWERINGS",
+    "convert",
+    "folded",
+    "is_quantization_aware",
+    "observe_ranges",
+    "quantization_aware",
+    "to_float_graph",
+]

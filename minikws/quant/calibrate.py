@@ -6,11 +6,14 @@ the input and of each layer's output, from which `quant.convert` picks scales an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from minikws._typing import Features, Float
 from minikws.errors import SettingsError
-from minikws.nn import Network
+from minikws.nn import Layer, Network
+from minikws.nn.layers import AttentionPool, Residual, Sequential
 
 Range = tuple[float, float]
 
@@ -20,6 +23,8 @@ BLOCK = 100
 
 def observe_ranges(network: Network, features: Features) -> dict[str, Range]:
     """Return {"features" or layer name: (smallest, largest value)}, 0 always inside.
+
+    Parts of a composite layer are named "layer.part", an attention's gate "layer.gate".
 
     Parameters
     ----------
@@ -36,11 +41,15 @@ def observe_ranges(network: Network, features: Features) -> dict[str, Range]:
             "give the run's calibration features"
         )
     ranges: dict[str, Range] = {}
+    network.predict(features[:1])  # says what is wrong with their shape
     for start in range(0, len(features), BLOCK):
         block = features[start : start + BLOCK]
         _widen(ranges, INPUT, block)
-        for (name, _), values in zip(network.layers, network.activations(block), strict=True):
-            _widen(ranges, name, values)
+        x = block
+        for name, layer in network.layers:
+            for part, values in _outputs(name, layer, x):
+                _widen(ranges, part, values)
+            x = values
     for name, (low, high) in ranges.items():
         if not np.isfinite([low, high]).all():
             raise SettingsError(
@@ -48,6 +57,23 @@ def observe_ranges(network: Network, features: Features) -> dict[str, Range]:
                 "train again with a lower learning rate"
             )
     return ranges
+
+
+def _outputs(name: str, layer: Layer, x: Float) -> Iterator[tuple[str, Float]]:
+    """Yield the outputs of a layer's parts as "layer.part", and last the layer's own."""
+    if isinstance(layer, Sequential):
+        for part, inner in layer.children():
+            for path, values in _outputs(f"{name}.{part}", inner, x):
+                yield path, values
+            x = values
+        yield name, x
+        return
+    if isinstance(layer, Residual):
+        for part, inner in layer.children():
+            yield from _outputs(f"{name}.{part}", inner, x)
+    if isinstance(layer, AttentionPool):
+        yield f"{name}.gate", layer.scores(x)
+    yield name, layer.forward(x)
 
 
 def _widen(ranges: dict[str, Range], name: str, values: Float) -> None:

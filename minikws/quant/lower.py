@@ -1,0 +1,401 @@
+"""What becomes of each layer in a .tflite file: one function a type of layer, in `LOWERINGS`.
+
+A batch normalisation is folded into the convolution or dense layer before it, and a ReLU or ReLU6
+merged into the operator before it, so that a file has no operator for either. Activations along
+time alone, (T, C), are stored as pictures (1, T, 1, C), which is what the convolutions take. A new
+layer needs a function here, or cannot be exported.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from minikws._typing import Float
+from minikws.errors import SettingsError
+from minikws.nn import Layer, Network
+from minikws.nn.layers import (
+    AttentionPool,
+    AveragePool2D,
+    BatchNorm,
+    Conv1D,
+    Conv2D,
+    Dense,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    Frames,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    HardSwish,
+    MaxPool2D,
+    ReLU,
+    ReLU6,
+    Reshape,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minikws.quant.builder import Builder, Quantization, Shape
+from minikws.quant.fold import folded
+
+LOGISTIC_OUTPUT: Quantization = (1 / 256, -128)  # the operators LOGISTIC and SOFTMAX take no other
+TANH_OUTPUT: Quantization = (1 / 128, 0)
+
+WEIGHTED = (Conv1D, Conv2D, Dense, DepthwiseConv1D, DepthwiseConv2D)
+FUSED: dict[type[Layer], str] = {ReLU: "RELU", ReLU6: "RELU6"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer to lower, and what has been merged into it.
+
+    name : parts of composites as "block.first.conv".
+    shape : of its output, without the leading 1.
+    w, b : weights and biases of a convolution or dense layer, a normalisation folded in.
+    activation : fused; range_name : the layer whose output's range counts.
+    """
+
+    name: str
+    layer: Layer
+    shape: Shape
+    w: Float | None = None
+    b: Float | None = None
+    activation: str = "NONE"
+    range_name: str = ""
+
+
+def lower_layers(builder: Builder, network: Network, x: int) -> int:
+    """Add a network's operators after tensor `x` and return the last one's output.
+
+    Raises
+    ------
+    SettingsError : a layer without a form in a file.
+    """
+    return _lower_chain(builder, network.layers, network.input_shape, x)
+
+
+def _lower_chain(
+    builder: Builder, layers: Iterable[tuple[str, Layer]], shape: Shape, x: int
+) -> int:
+    for step in _steps(layers, shape):
+        lower = LOWERINGS.get(type(step.layer))
+        if lower is None:
+            known = ", ".join(layer.__name__ for layer in LOWERINGS)
+            raise SettingsError(
+                f"layer {step.name} is {step.layer!r}, which has no form in a .tflite file; "
+                f"known are {known}, and BatchNorm right after a convolution or dense layer"
+            )
+        x = lower(builder, step, x)
+    return x
+
+
+def _steps(layers: Iterable[tuple[str, Layer]], shape: Shape) -> Iterator[Step]:
+    """Unroll chains, fold normalisations and merge activations into the layer before them."""
+    chain = deque(_unrolled(layers))
+    end = ("", Layer())
+    while chain:
+        name, layer = chain.popleft()
+        following, after = chain[0] if chain else end
+        if isinstance(layer, Flatten) and isinstance(after, Dense):
+            shape = layer.output_shape(shape)
+            continue  # FULLY_CONNECTED flattens its input itself
+        if isinstance(layer, Frames) and isinstance(after, Conv1D):
+            name, layer = following, FramedConv(layer, after)
+            chain.popleft()
+            following, after = chain[0] if chain else end
+        before, shape = shape, layer.output_shape(shape)
+        step = Step(name, layer, shape, range_name=name)
+        if isinstance(layer, (*WEIGHTED, FramedConv)):
+            w, b = layer.params["w"], layer.params.get("b")
+            if isinstance(after, BatchNorm):
+                w, b = folded(w, b, after)
+                step = replace(step, range_name=following)
+                chain.popleft()
+                following, after = chain[0] if chain else end
+            b = np.zeros(shape[-1], w.dtype) if b is None else b
+            step = replace(step, w=w, b=b)
+        is_fusing = isinstance(layer, (*WEIGHTED, FramedConv, Residual))
+        if is_fusing and type(after) in FUSED:
+            step = replace(step, activation=FUSED[type(after)], range_name=following)
+            chain.popleft()
+        yield replace(step, shape=before) if isinstance(layer, Residual) else step
+
+
+def _unrolled(layers: Iterable[tuple[str, Layer]], prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    for name, layer in layers:
+        if isinstance(layer, Sequential):
+            yield from _unrolled(layer.children(), f"{prefix}{name}.")
+        else:
+            yield prefix + name, layer
+
+
+class FramedConv(Layer):
+    """Frames and the convolution over them as one convolution of the waveform.
+
+    Frame t holds samples t * hop to t * hop + size of the padded waveform, so that a kernel of k
+    frames sees (k - 1) * hop + size samples; where its frames overlap their weights add up.
+    """
+
+    def __init__(self, frames: Frames, conv: Conv1D) -> None:
+        super().__init__()
+        self.frames, self.conv = frames, conv
+        if conv.padding != "VALID" or conv.dilations != (1,):
+            raise SettingsError(
+                f"{conv!r} after {frames!r} has no form in a .tflite file; "
+                "use padding VALID and no dilation"
+            )
+        n_taps, size, n_out = conv.params["w"].shape
+        merged = np.zeros(((n_taps - 1) * frames.hop + size, 1, n_out), conv.params["w"].dtype)
+        for tap, weights in enumerate(conv.params["w"]):
+            merged[tap * frames.hop : tap * frames.hop + size, 0] += weights
+        self.params = {**conv.params, "w": merged}
+        self.stride = conv.strides[0] * frames.hop
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (T', C_out)."""
+        return self.conv.output_shape(self.frames.output_shape(input_shape))
+
+    def padding(self, n_samples: int) -> tuple[int, int]:
+        """Return how many zeros go before the waveform, and how many samples are read in all."""
+        n_taps, _, _ = self.params["w"].shape
+        n_frames, size = self.frames.output_shape((n_samples,))
+        total = max((n_frames - 1) * self.frames.hop + size - n_samples, 0)
+        (n_out, _) = self.output_shape((n_samples,))
+        return total // 2, (n_out - 1) * self.stride + n_taps
+
+
+def _picture(builder: Builder, x: int, shape: Shape, name: str) -> int:
+    """Return a tensor with the four dimensions that convolutions and pools take."""
+    wanted = (1, *_stored(shape))
+    if builder.tensors[x].shape == wanted:
+        return x
+    return _reshaped(builder, x, wanted[1:], name)
+
+
+def _stored(shape: Shape) -> Shape:
+    """Return how a file holds an activation: (T, C) as (T, 1, C)."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def _reshaped(builder: Builder, x: int, shape: Shape, name: str) -> int:
+    new = builder.constant(f"{name}/shape", np.array([1, *shape], np.int32))
+    y = builder.activation(name, shape, builder.same_as(x))
+    return builder.op("RESHAPE", [x, new], y, new_shape=(1, *shape))
+
+
+def _convolution(
+    builder: Builder, step: Step, x: int, *, in_shape: Shape, kernel: Float, **options: Any
+) -> int:
+    """Add a CONV_2D, or a DEPTHWISE_CONV_2D where the options hold a depth_multiplier."""
+    x = _picture(builder, x, in_shape, f"{step.name}/input")
+    assert step.b is not None
+    is_depthwise = "depth_multiplier" in options
+    axis = kernel.ndim - 1 if is_depthwise else 0
+    weights = builder.weights(step.name, kernel, step.b, x, per_channel=True, axis=axis)
+    y = builder.activation(step.name, _stored(step.shape), builder.quantization(step.range_name))
+    name = "DEPTHWISE_CONV_2D" if is_depthwise else "CONV_2D"
+    return builder.op(name, [x, *weights], y, fused_activation_function=step.activation, **options)
+
+
+def _windows(layer: Any) -> dict[str, Any]:
+    """Return padding, strides and dilations as options; a layer along time has a width of 1."""
+    strides, dilations = (*layer.strides, 1)[:2], (*layer.dilations, 1)[:2]
+    options = {"padding": layer.padding, "stride_h": strides[0], "stride_w": strides[1]}
+    if max(dilations) > 1:
+        options |= {"dilation_h_factor": dilations[0], "dilation_w_factor": dilations[1]}
+    return options
+
+
+def _conv(builder: Builder, step: Step, x: int) -> int:
+    w = step.w
+    assert w is not None
+    if w.ndim == 3:
+        w = w[:, None]
+    kernel = w.transpose(3, 0, 1, 2)
+    shape = _input_shape(builder, x, w.shape[2])
+    return _convolution(builder, step, x, in_shape=shape, kernel=kernel, **_windows(step.layer))
+
+
+def _depthwise(builder: Builder, step: Step, x: int) -> int:
+    w = step.w
+    assert w is not None
+    if w.ndim == 3:
+        w = w[:, None]
+    kernel = w.reshape(1, *w.shape[:2], -1)
+    shape = _input_shape(builder, x, w.shape[2])
+    options = {"depth_multiplier": w.shape[3], **_windows(step.layer)}
+    return _convolution(builder, step, x, in_shape=shape, kernel=kernel, **options)
+
+
+def _input_shape(builder: Builder, x: int, n_channels: int) -> Shape:
+    """Return the shape of one clip that a convolution sees in tensor `x`."""
+    shape = builder.tensors[x].shape[1:]
+    return shape if len(shape) != 1 else (shape[0] // n_channels, n_channels)
+
+
+def _framed_conv(builder: Builder, step: Step, x: int) -> int:
+    layer = step.layer
+    assert isinstance(layer, FramedConv) and step.w is not None
+    n_samples = int(np.prod(builder.tensors[x].shape, dtype=np.int64))
+    before, n_read = layer.padding(n_samples)
+    x = _picture(builder, x, (n_samples, 1, 1), f"{step.name}/waveform")
+    after = max(0, n_read - before - n_samples)
+    if before or after:
+        pads = np.array([[0, 0], [before, after], [0, 0], [0, 0]], np.int32)
+        padded = (before + n_samples + after, 1, 1)
+        y = builder.activation(f"{step.name}/padded", padded, builder.same_as(x))
+        x = builder.op("PAD", [x, builder.constant(f"{step.name}/paddings", pads)], y)
+    kernel = step.w[:, None].transpose(3, 0, 1, 2)
+    options = {"padding": "VALID", "stride_h": layer.stride, "stride_w": 1}
+    shape = builder.tensors[x].shape[1:]
+    return _convolution(builder, step, x, in_shape=shape, kernel=kernel, **options)
+
+
+def _dense(builder: Builder, step: Step, x: int) -> int:
+    # one scale for all rows: TFLite Micro and LiteRT both take it, whatever their age
+    assert step.w is not None and step.b is not None
+    weights = builder.weights(step.name, step.w.T, step.b, x, per_channel=False)
+    y = builder.activation(step.name, step.shape, builder.quantization(step.range_name))
+    return builder.op(
+        "FULLY_CONNECTED", [x, *weights], y, fused_activation_function=step.activation
+    )
+
+
+def _pool(builder: Builder, step: Step, x: int) -> int:
+    layer = step.layer
+    assert isinstance(layer, MaxPool2D | AveragePool2D)
+    y = builder.activation(step.name, step.shape, builder.same_as(x))
+    return builder.op(
+        "MAX_POOL_2D" if isinstance(layer, MaxPool2D) else "AVERAGE_POOL_2D",
+        [x],
+        y,
+        padding=layer.padding,
+        stride_h=layer.strides[0],
+        stride_w=layer.strides[1],
+        filter_height=layer.size[0],
+        filter_width=layer.size[1],
+    )
+
+
+def _axes(builder: Builder, name: str, x: int) -> int:
+    """Add the axes between clip and channel."""
+    rank = len(builder.tensors[x].shape)
+    return builder.constant(f"{name}/axes", np.arange(1, rank - 1, dtype=np.int32))
+
+
+def _global_average(builder: Builder, step: Step, x: int) -> int:
+    y = builder.output(step.name, step.shape, step.range_name, x)
+    return builder.op("MEAN", [x, _axes(builder, step.name, x)], y, keep_dims=False)
+
+
+def _global_max(builder: Builder, step: Step, x: int) -> int:
+    y = builder.activation(step.name, step.shape, builder.same_as(x))
+    return builder.op("REDUCE_MAX", [x, _axes(builder, step.name, x)], y, keep_dims=False)
+
+
+def _residual(builder: Builder, step: Step, x: int) -> int:
+    """Lower both ways and add them; the step's shape is that of the input."""
+    layer = step.layer
+    assert isinstance(layer, Residual)
+    ways = {name: way for name, way in layer.children()}
+    x = _picture(builder, x, _input_shape(builder, x, step.shape[-1]), f"{step.name}/input")
+    ends = [
+        _lower_chain(builder, [(f"{step.name}.{name}", way)], step.shape, x)
+        for name, way in ways.items()
+    ]
+    if len(ends) == 1:
+        ends.append(x)
+    shape = _stored(layer.output_shape(step.shape))
+    y = builder.activation(step.name, shape, builder.quantization(step.range_name))
+    return builder.op("ADD", ends, y, fused_activation_function=step.activation)
+
+
+def _attention(builder: Builder, step: Step, x: int) -> int:
+    """Gate a map by a softmax over time, take maximum and mean, put them side by side."""
+    layer = step.layer
+    assert isinstance(layer, AttentionPool)
+    n_frames, n_channels = layer.n_frames, layer.n_channels
+    x = _picture(builder, x, (n_frames, n_channels), f"{step.name}/input")
+    gate = Step(
+        f"{step.name}/gate",
+        layer,
+        (n_frames,),
+        layer.params["w"],
+        layer.params["b"],
+        range_name=f"{step.name}.gate",
+    )
+    logits = _dense(builder, gate, x)
+    shares = _softmax(builder, replace(gate, name=f"{step.name}/shares"), logits)
+    shares = _reshaped(builder, shares, (n_frames, 1, 1), f"{step.name}/over_time")
+    out = builder.quantization(step.range_name)  # all that is put side by side must share it
+    gated = builder.activation(f"{step.name}/gated", (n_frames, 1, n_channels), out)
+    builder.op("MUL", [x, shares], gated)
+    axes = _axes(builder, step.name, x)
+    largest = builder.activation(f"{step.name}/largest", (n_channels,), out)
+    builder.op("REDUCE_MAX", [gated, axes], largest, keep_dims=False)
+    mean = builder.activation(f"{step.name}/mean", (n_channels,), out)
+    builder.op("MEAN", [x, axes], mean, keep_dims=False)
+    y = builder.activation(step.name, step.shape, out)
+    return builder.op("CONCATENATION", [largest, mean], y, axis=1)
+
+
+def _softmax(builder: Builder, step: Step, x: int) -> int:
+    quantization = LOGISTIC_OUTPUT if builder.dtype == "int8" else None
+    y = builder.activation(step.name, step.shape, quantization)
+    return builder.op("SOFTMAX", [x], y, beta=1.0)
+
+
+def _activation(name: str, output: Quantization | None = None) -> Lowering:
+    """Return the lowering of an activation as an operator of its own."""
+
+    def lower(builder: Builder, step: Step, x: int) -> int:
+        shape = builder.tensors[x].shape[1:]
+        quantization = output if builder.dtype == "int8" else None
+        if output is None:
+            quantization = builder.quantization(step.range_name)
+        return builder.op(name, [x], builder.activation(step.name, shape, quantization))
+
+    return lower
+
+
+def _reshape(builder: Builder, step: Step, x: int) -> int:
+    if builder.tensors[x].shape == (1, *step.shape):
+        return x
+    return _reshaped(builder, x, step.shape, step.name)
+
+
+def _nothing(builder: Builder, step: Step, x: int) -> int:
+    return x  # only training knows dropout
+
+
+Lowering = Callable[[Builder, Step, int], int]
+LOWERINGS: dict[type[Layer], Lowering] = {
+    Conv1D: _conv,
+    Conv2D: _conv,
+    DepthwiseConv1D: _depthwise,
+    DepthwiseConv2D: _depthwise,
+    FramedConv: _framed_conv,
+    Dense: _dense,
+    MaxPool2D: _pool,
+    AveragePool2D: _pool,
+    GlobalAveragePool: _global_average,
+    GlobalMaxPool: _global_max,
+    Residual: _residual,
+    AttentionPool: _attention,
+    ReLU: _activation("RELU"),
+    Sigmoid: _activation("LOGISTIC", LOGISTIC_OUTPUT),
+    Tanh: _activation("TANH", TANH_OUTPUT),
+    HardSwish: _activation("HARD_SWISH"),
+    Softmax: _softmax,
+    Dropout: _nothing,
+    Reshape: _reshape,
+    Flatten: _reshape,
+}

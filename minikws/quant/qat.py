@@ -1,0 +1,244 @@
+"""Quantisation-aware training: the network meets its later integers while it can still adapt.
+
+`quantization_aware` wraps the layers of a float network. In the forward pass weights are rounded
+to the 255 values that `quant.convert` will store, from the largest of them as they are now, and
+activations to the 256 values of a range that follows the data, wherever the int8 file has a tensor
+of its own: after a convolution or dense layer with what is merged into it, after an addition, and
+on the input. Gradients pass as if nothing had been rounded. The names of layers and parameters
+stay, the ranges are buffers beside them, and the export takes those ranges instead of calibrating.
+
+Batch normalisation needs no folding here: folded, it multiplies each output channel's weights by
+one number, and symmetric rounding with a scale a channel gives the same integers before and after
+such a factor. (Not so for a dense layer, which has one scale for all its outputs.)
+
+Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference"; tf.contrib.quantize.
+Differs: weights are rounded symmetrically, as int8 files need them, where tf.contrib.quantize took
+smallest and largest weight for uint8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minikws._typing import Float
+from minikws.errors import SettingsError
+from minikws.nn import (
+    Conv1D,
+    Conv2D,
+    Dense,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    FakeQuant,
+    Layer,
+    Network,
+    ReLU,
+)
+from minikws.nn import functional as fn
+from minikws.nn.layers import BatchNorm, ReLU6, Residual, Sequential, Shape
+from minikws.quant.calibrate import INPUT
+
+Quantization = tuple[float, int]  # scale, zero point
+
+INPUT_LAYER = "input"  # the layer that rounds the features
+INT8_MIN, INT8_MAX = -128, 127
+
+# How many of the last axes of `w` count output channels, which have a scale each; 0: one for all.
+CHANNEL_AXES: dict[type[Layer], int] = {
+    Conv2D: 1,
+    Conv1D: 1,
+    DepthwiseConv2D: 2,
+    DepthwiseConv1D: 2,
+    Dense: 0,
+}
+MERGED = (BatchNorm, ReLU, ReLU6)  # into the layer before them
+
+
+class Quantized(Layer):
+    """A layer with rounded weights, a rounded output, or both; its parameters stay in float.
+
+    Parameters
+    ----------
+    layer : shares its params and buffers with this one.
+    output : rounds what comes out; its buffers are "output.averages" and "output.weight".
+    """
+
+    def __init__(self, layer: Layer, output: FakeQuant | None) -> None:
+        super().__init__()
+        self.layer, self.output = layer, output
+        self.params, self.decays = layer.params, layer.decays
+        self.buffers = dict(layer.buffers)
+        if output is not None:
+            self.buffers |= {f"output.{name}": array for name, array in output.buffers.items()}
+
+    def forward(self, x: Float, *, training: bool = False) -> Float:
+        """Run the layer on a rounded copy of its weights, then round its output."""
+        axes = CHANNEL_AXES.get(type(self.layer))
+        if axes is not None:
+            rounded = round_weights(self.params["w"], channel_axes=axes)
+            self.layer.params = {**self.params, "w": rounded}
+        try:
+            y = self.layer.forward(x, training=training)
+        finally:
+            self.layer.params = self.params
+        return y if self.output is None else self.output.forward(y, training=training)
+
+    def backward(self, dy: Float) -> Float:
+        """Fill `grads` and return dx; dw is that of the rounded weights."""
+        dx = self.layer.backward(self._through_output(dy))
+        self.grads = self.layer.grads
+        return dx
+
+    def backward_params(self, dy: Float) -> None:
+        """Fill `grads`."""
+        self.layer.backward_params(self._through_output(dy))
+        self.grads = self.layer.grads
+
+    def _through_output(self, dy: Float) -> Float:
+        return dy if self.output is None else self.output.backward(dy)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the layer's own."""
+        return self.layer.output_shape(input_shape)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """Return the layer's own."""
+        return self.layer.multiply_adds(input_shape)
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Return the layer's own."""
+        return self.layer.children()
+
+    def __repr__(self) -> str:
+        return f"Quantized({self.layer!r})"
+
+
+def round_weights(w: Float, *, channel_axes: int) -> Float:
+    """Round weights to -127 … 127 times a scale, one for all or one an output channel.
+
+    Parameters
+    ----------
+    w : (…, C) float; channel_axes : how many of its last axes count channels; 0: one scale.
+
+    >>> round_weights(np.array([-1.27, 0.304, 0.306]), channel_axes=0).round(6).tolist()
+    [-1.27, 0.3, 0.31]
+    """
+    n_channels = int(np.prod(w.shape[w.ndim - channel_axes :], dtype=np.int64))
+    rows = w.reshape(-1, n_channels) if channel_axes else w.reshape(-1)
+    largest = np.abs(rows).max(0)
+    return fn.fake_quant(rows, -largest, largest, narrow_range=True)[0].reshape(w.shape)
+
+
+def quantization_aware(network: Network, input_quantization: Quantization | None = None) -> Network:
+    """Wrap a float network for training with the rounding of its int8 form.
+
+    Parameters
+    ----------
+    network : its layers and weights are shared, not copied.
+    input_quantization : the frontend's own scale and zero point; None follows the features.
+
+    Returns
+    -------
+    a network that gives other logits, with the same names, and an "input" layer before the first.
+    """
+    fixed = None
+    if input_quantization is not None:
+        scale, zero_point = input_quantization
+        fixed = scale * (INT8_MIN - zero_point), scale * (INT8_MAX - zero_point)
+    dtype = network.dtype
+    owners = set(_range_owners(layer for _, layer in network.layers))
+    wrapped = [(name, _wrap(layer, owners, dtype)) for name, layer in network.layers]
+    return Network(
+        [(INPUT_LAYER, FakeQuant(fixed=fixed, dtype=dtype)), *wrapped],
+        input_shape=network.input_shape,
+    )
+
+
+def is_quantization_aware(network: Network) -> bool:
+    """Whether `quantization_aware` made this network."""
+    return any(isinstance(layer, Quantized) for _, layer in network.layers)
+
+
+def without_rounding(network: Network) -> Network:
+    """Return the float network that was wrapped, its weights shared; any other as it is."""
+    if not is_quantization_aware(network):
+        return network
+    layers = [(name, _unwrap(layer)) for name, layer in network.layers if name != INPUT_LAYER]
+    return Network(layers, input_shape=network.input_shape)
+
+
+def trained_quantizations(network: Network) -> dict[str, Quantization]:
+    """Return the int8 scale and zero point of each range: {"features" or layer name: …}.
+
+    Raises
+    ------
+    SettingsError : a range has not seen a batch yet.
+    """
+    ranges = {
+        INPUT if name == INPUT_LAYER else name: output for name, output in _outputs(network.layers)
+    }
+    unknown = [name for name, output in ranges.items() if not output.is_known]
+    if unknown:
+        raise SettingsError(
+            f"the range of {unknown[0]} is not known, the network was made for quantisation-aware "
+            "training and has not seen a batch; train it first"
+        )
+    return {
+        name: (float(output.grid.scale), int(output.grid.zero_point) + INT8_MIN)
+        for name, output in ranges.items()
+    }
+
+
+def _chain(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """Unroll chains within the chain."""
+    for layer in layers:
+        if isinstance(layer, Sequential):
+            yield from _chain(part for _, part in layer.children())
+        else:
+            yield layer
+
+
+def _range_owners(layers: Iterable[Layer]) -> Iterator[int]:
+    """Yield the id of every layer whose output is an int8 tensor with a range of its own."""
+    chain = list(_chain(layers))
+    for i, layer in enumerate(chain):
+        if isinstance(layer, Residual):
+            for _, way in layer.children():
+                yield from _range_owners([way])
+        if isinstance(layer, (Residual, *CHANNEL_AXES)):
+            last = i
+            while last + 1 < len(chain) and isinstance(chain[last + 1], MERGED):
+                last += 1
+            yield id(chain[last])
+
+
+def _wrap(layer: Layer, owners: set[int], dtype: DTypeLike) -> Layer:
+    wrapped = _rebuilt(layer, lambda part: _wrap(part, owners, dtype))
+    if id(layer) in owners:
+        return Quantized(wrapped, FakeQuant(dtype=dtype))
+    return Quantized(wrapped, None) if type(layer) in CHANNEL_AXES else wrapped
+
+
+def _unwrap(layer: Layer) -> Layer:
+    return _rebuilt(layer.layer if isinstance(layer, Quantized) else layer, _unwrap)
+
+
+def _rebuilt(layer: Layer, change: Callable[[Layer], Layer]) -> Layer:
+    """Return a composite with each of its parts changed; a single layer as it is."""
+    parts = [(name, change(part)) for name, part in layer.children()]
+    if isinstance(layer, Residual):
+        return Residual(*(part for _, part in parts))
+    return Sequential(parts) if isinstance(layer, Sequential) else layer
+
+
+def _outputs(layers: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, FakeQuant]]:
+    """Yield every range by the name of the layer that it rounds, parts of composites as "a.b"."""
+    for name, layer in layers:
+        if isinstance(layer, FakeQuant):
+            yield name, layer
+        if isinstance(layer, Quantized) and layer.output is not None:
+            yield name, layer.output
+        yield from _outputs((f"{name}.{part}", inner) for part, inner in layer.children())
