@@ -4,6 +4,8 @@ config.json               what was asked for: model, frontend, corpus, training 
 labels.txt                one label a line, in the order of the outputs
 metrics.csv               one row an evaluation
 calibration.npz           features of some training clips, for the int8 export
+model.py                  the source of an architecture of one's own
+pseudo_labels.csv         what unlabelled recordings were taken for, and by which models
 checkpoints/checkpoint-STEP.npz   weights, optimiser, generator, step; the newest three and the best
 report.json               the final test
 """
@@ -14,7 +16,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +25,13 @@ import numpy as np
 from minikws._typing import Array
 from minikws.errors import RunError
 from minikws.files import write_file
-from minikws.settings import AugmentSettings, CorpusSettings, TrainSettings
+from minikws.settings import (
+    AugmentSettings,
+    CorpusSettings,
+    PseudoSettings,
+    TeacherSettings,
+    TrainSettings,
+)
 
 FORMAT = 1
 KEEP_NEWEST = 3
@@ -39,6 +47,10 @@ class RunConfig:
     frontend : the frontend's settings in their JSON form ({"kind": "micro", …}).
     labels : in the order of the outputs.
     corpus_digest : which recordings were there (names and sizes).
+    model : a name of `ARCHITECTURES`, or FILE.py:FUNCTION.
+    model_options : what its builder is given beside, by name.
+    start_checkpoint : the run or checkpoint whose weights this one began with.
+    teacher, pseudo : other models that help, and recordings without labels.
     """
 
     model: str
@@ -49,6 +61,10 @@ class RunConfig:
     corpus: CorpusSettings
     augment: AugmentSettings
     train: TrainSettings
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    start_checkpoint: str | None = None
+    teacher: TeacherSettings | None = None
+    pseudo: PseudoSettings | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -56,7 +72,7 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], *, source: str) -> RunConfig:
-        """Build the record from its JSON form.
+        """Build the record from its JSON form; what older versions did not store is at its default.
 
         Raises
         ------
@@ -68,19 +84,20 @@ class RunConfig:
                 "train again, or use the version that wrote it"
             )
         try:
-            corpus, train = dict(stored["corpus"]), dict(stored["train"])
-            corpus["wanted_words"] = tuple(corpus["wanted_words"])
-            train["steps"] = tuple(train["steps"])
-            train["learning_rates"] = tuple(train["learning_rates"])
+            teacher, pseudo = stored.get("teacher"), stored.get("pseudo")
             return cls(
                 model=stored["model"],
                 frontend=dict(stored["frontend"]),
                 labels=tuple(stored["labels"]),
                 data_dir=stored["data_dir"],
                 corpus_digest=stored["corpus_digest"],
-                corpus=CorpusSettings(**corpus),
+                corpus=CorpusSettings(**_with_tuples(stored["corpus"])),
                 augment=AugmentSettings(**stored["augment"]),
-                train=TrainSettings(**train),
+                train=TrainSettings(**_with_tuples(stored["train"])),
+                model_options=dict(stored.get("model_options", {})),
+                start_checkpoint=stored.get("start_checkpoint"),
+                teacher=TeacherSettings(**teacher) if teacher else None,
+                pseudo=PseudoSettings(**_with_tuples(pseudo)) if pseudo else None,
             )
         except (KeyError, TypeError) as error:
             raise RunError(
@@ -88,9 +105,34 @@ class RunConfig:
             ) from error
 
 
+def first_difference(old: RunConfig, new: RunConfig) -> str:
+    """Return the first setting that differs, as "train.batch_size was 20, now 30"."""
+
+    def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, value in record.items():
+            if isinstance(value, Mapping):
+                out |= flat(value, f"{prefix}{name}.")
+            else:
+                out[prefix + name] = value
+        return out
+
+    before, now = flat(old.to_json()), flat(new.to_json())
+    name = next(n for n in sorted(before | now) if before.get(n) != now.get(n))
+    return f"{name} was {before.get(name)}, now {now.get(name)}"
+
+
+def _with_tuples(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's values with JSON's lists as the tuples they were."""
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in stored.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state of a run after `step` steps; with it a run goes on as if never interrupted."""
+    """The state of a run after `step` steps; with it a run goes on as if never interrupted.
+
+    schedule : what the learning rate's schedule remembers.
+    """
 
     step: int
     seconds: float
@@ -99,6 +141,7 @@ class Checkpoint:
     optimizer: Mapping[str, Array]
     generator: Mapping[str, Any]
     validation_accuracy: float | None
+    schedule: Mapping[str, float] = field(default_factory=dict)
 
 
 def checkpoints_in(run_dir: Path) -> list[Path]:
@@ -123,6 +166,7 @@ def save(checkpoint: Checkpoint, run_dir: Path) -> Path:
         "seconds": checkpoint.seconds,
         "validation_accuracy": checkpoint.validation_accuracy,
         "generator": checkpoint.generator,
+        "schedule": checkpoint.schedule,
         "config": checkpoint.config.to_json(),
     }
     arrays = {f"weights/{name}": value for name, value in checkpoint.weights.items()}
@@ -185,6 +229,7 @@ def load(path: str | Path) -> Checkpoint:
             weights=_group(arrays, "weights/"),
             optimizer=_group(arrays, "optimizer/"),
             generator=state["generator"],
+            schedule=state.get("schedule", {}),
             validation_accuracy=state["validation_accuracy"],
         )
     except _DAMAGED as error:

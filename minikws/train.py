@@ -1,109 +1,43 @@
 """Train a network on a folder of clips: draw, featurise, forward, backward, update, repeat.
 
 In: a `RunConfig` and its `Corpus`. Out: a run's folder (see `checkpoint`) and a `TrainReport`.
-One seeded generator drives initial weights, batches and dropout; it is stored in every
+One seeded generator drives initial weights, batches, masks and dropout; it is stored in every
 checkpoint, so a resumed run ends with the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
-from minikws import checkpoint, models
+from minikws import checkpoint
 from minikws._typing import Array, Features, Int64, Samples
 from minikws.checkpoint import Checkpoint, RunConfig
 from minikws.data.batches import TrainingBatches
-from minikws.data.corpus import Corpus
+from minikws.data.corpus import Clip, Corpus
 from minikws.data.evaluate import blocks, evaluate
+from minikws.data.spec_augment import mask_features
 from minikws.data.splits import PARTITIONS
 from minikws.errors import RunError, SettingsError, nearest
 from minikws.files import write_file
-from minikws.frontend import Frontend, make_frontend
 from minikws.metrics import accuracy
-from minikws.nn import OPTIMIZERS, Network, softmax_cross_entropy
+from minikws.models.own import is_own, split_name
+from minikws.nn import OPTIMIZERS, softmax_cross_entropy
+from minikws.nn.losses import l2_penalty
+from minikws.nn.nans import NanWatch
+from minikws.objective import Objective
+from minikws.progress import Evaluation, TrainReport, read_metrics, write_metrics
+from minikws.runs import OWN_MODEL, build, own_source, start_from, write_calibration
+from minikws.schedule import make_schedule
+from minikws.summaries import SummaryWriter
+from minikws.unlabelled import label_folder, read_labelled
 
 N_CALIBRATION_CLIPS = 300
-
-METRICS = ("step", "learning_rate", "seconds", "loss", "training_accuracy", "validation_accuracy")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One row of metrics.csv: means over the steps since the last one, and the validation.
-
-    training_accuracy is that of the augmented batches, with dropout: lower than it will be.
-    """
-
-    step: int
-    learning_rate: float
-    seconds: float
-    loss: float
-    training_accuracy: float
-    validation_accuracy: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainReport:
-    """The end of a run: accuracies without augmentation or dropout, and the test's confusions."""
-
-    run_dir: str
-    checkpoint: str
-    labels: tuple[str, ...]
-    steps: int
-    seconds: float
-    train_accuracy: float
-    validation_accuracy: float
-    test_accuracy: float
-    test_count: int
-    confusion_matrix: list[list[int]]
-    parameters: int
-
-
-def build(config: RunConfig, rng: np.random.Generator) -> tuple[Frontend, Network]:
-    """Make the frontend and the untrained network that a configuration asks for."""
-    frontend = make_frontend(config.frontend)
-    network = models.build(
-        config.model,
-        input_shape=(frontend.settings.n_frames, frontend.settings.n_features),
-        n_labels=len(config.labels),
-        rng=rng,
-        dropout_rate=config.train.dropout_rate,
-    )
-    return frontend, network
-
-
-def load_network(path: str | Path) -> tuple[Checkpoint, Frontend, Network]:
-    """Read a run's folder or a checkpoint file: its state, its frontend, its trained network.
-
-    Raises
-    ------
-    RunError : nothing there, or damaged.
-    """
-    found = checkpoint.load(path)
-    frontend, network = build(found.config, np.random.default_rng(0))
-    network.load_weights(found.weights)
-    return found, frontend, network
-
-
-def open_corpus(config: RunConfig, on_message: Callable[[str], None] | None = None) -> Corpus:
-    """Open the corpus that a configuration names, as this run used it."""
-    settings = make_frontend(config.frontend).settings
-    return Corpus(
-        Path(config.data_dir),
-        config.corpus,
-        settings.sample_rate_hz,
-        settings.clip_samples,
-        on_message,
-    )
 
 
 class Trainer:
@@ -114,62 +48,106 @@ class Trainer:
     config, corpus : what to train on what.
     run_dir : the run's folder; made if it is not there.
     resume : go on from the folder's newest checkpoint.
+    check_nans : look at every tensor of every layer, and name the first that is not finite. Layers
+        are then computed one by one, which may round otherwise than several at once.
+    on_message : is told what people should know, such as weights that did not fit.
 
     Raises
     ------
     RunError : the folder holds another run, or cannot be written.
+    SettingsError : settings that do not fit this corpus or network.
     """
 
     def __init__(
-        self, config: RunConfig, corpus: Corpus, run_dir: str | Path, *, resume: bool = False
+        self,
+        config: RunConfig,
+        corpus: Corpus,
+        run_dir: str | Path,
+        *,
+        resume: bool = False,
+        check_nans: bool = False,
+        on_message: Callable[[str], None] = lambda text: None,
     ) -> None:
-        if config.train.optimizer not in OPTIMIZERS:
+        settings = config.train
+        if settings.optimizer not in OPTIMIZERS:
             raise SettingsError(
-                f"unknown optimizer {config.train.optimizer!r}; "
-                f"{nearest(config.train.optimizer, OPTIMIZERS)}"
+                f"unknown optimizer {settings.optimizer!r}; "
+                f"{nearest(settings.optimizer, OPTIMIZERS)}"
             )
         self.config = config
         self.corpus = corpus
         self.run_dir = Path(run_dir)
-        self.rng = np.random.default_rng(config.train.seed)
-        self.frontend, self.network = build(config, self.rng)
-        self.optimizer = OPTIMIZERS[config.train.optimizer](self.network.layers)
-        self.batches = TrainingBatches(corpus, config.augment)
+        self.rng = np.random.default_rng(settings.seed)
+        source = own_source(config, self.run_dir) if resume else None
+        self.frontend, self.network = build(config, self.rng, source=source)
+        self.optimizer = OPTIMIZERS[settings.optimizer](self.network.layers)
+        self.schedule = make_schedule(settings)
+        self.objective = Objective(config, corpus)
+        self._say = on_message
         self.step = 0
         self.evaluations: list[Evaluation] = []
         self._seconds_before = 0.0
         self._since_evaluation: list[tuple[float, float]] = []
         self._validation: list[tuple[Features, Int64]] | None = None
-        if resume:
-            self._restore(checkpoint.load(self.run_dir))
+        found = checkpoint.load(self.run_dir) if resume else None
+        if found is None:
+            self._check_is_new()
         else:
+            self._check_is_same(found)
+        share = config.pseudo.share if config.pseudo else 0.0
+        extra = self._extra_clips(resume)
+        self.batches = TrainingBatches(corpus, config.augment, extra=extra, extra_share=share)
+        if found is None:
             self._begin()
+        else:
+            self._restore(found)
+        self._watch = NanWatch(self.network) if check_nans else None
         self._started = time.monotonic()
 
-    def _begin(self) -> None:
+    def _check_is_new(self) -> None:
         if checkpoint.checkpoints_in(self.run_dir):
             raise RunError(
                 f"{self.run_dir} already holds the checkpoints of a run; "
                 "go on with --resume, or give another --run-dir"
             )
+
+    def _check_is_same(self, found: Checkpoint) -> None:
+        if found.config != self.config:
+            raise RunError(
+                f"{self.run_dir} was trained with other settings or on another corpus "
+                f"({checkpoint.first_difference(found.config, self.config)}); "
+                "resume with the run's own options, or give another --run-dir"
+            )
+
+    def _extra_clips(self, resume: bool) -> tuple[Clip, ...]:
+        if self.config.pseudo is None:
+            return ()
+        if resume:
+            return read_labelled(self.run_dir, self.corpus)
+        return label_folder(self.config.pseudo, self.corpus, self.run_dir, self._say)
+
+    def _begin(self) -> None:
+        if self.config.start_checkpoint:
+            left = start_from(self.network, self.config.start_checkpoint)
+            fresh = "; ".join(left) or "none"
+            self._say(f"weights start from {self.config.start_checkpoint}; fresh ones: {fresh}")
         write_file(self.run_dir / "config.json", json.dumps(self.config.to_json(), indent=2) + "\n")
         write_file(self.run_dir / "labels.txt", "\n".join(self.config.labels) + "\n")
+        if is_own(self.config.model):
+            file, _ = split_name(self.config.model)
+            write_file(self.run_dir / OWN_MODEL, file.read_bytes())
         self._write_calibration()
         self._write_metrics()
 
     def _restore(self, found: Checkpoint) -> None:
-        if found.config != self.config:
-            raise RunError(
-                f"{self.run_dir} was trained with other settings or on another corpus "
-                f"({_first_difference(found.config, self.config)}); "
-                "resume with the run's own options, or give another --run-dir"
-            )
         self.network.load_weights(found.weights)
         self.optimizer.load_state(found.optimizer)
         self.rng.bit_generator.state = found.generator
+        if found.schedule:
+            self.schedule.load_state(found.schedule)
         self.step = found.step
         self._seconds_before = found.seconds
-        self.evaluations = _read_metrics(self.run_dir / "metrics.csv", up_to=found.step)
+        self.evaluations = read_metrics(self.run_dir / "metrics.csv", up_to=found.step)
         self._write_metrics()
 
     @property
@@ -177,28 +155,55 @@ class Trainer:
         """Time spent on this run so far, over all its sessions."""
         return self._seconds_before + time.monotonic() - self._started
 
+    # What overflows is said by our own sentence, not by NumPy's warning.
+    @np.errstate(over="ignore", invalid="ignore")
     def train_step(self) -> float:
         """Do one step: draw a batch, forward, backward, update; return the loss.
 
         Raises
         ------
-        RunError : the loss is not finite any more; the last checkpoint stands.
+        RunError : the loss (with `check_nans` any value) is not finite any more; the last
+            checkpoint stands.
         """
         settings = self.config.train
         samples, labels = self.batches.draw(settings.batch_size, self.rng)
-        logits = self.network.forward(self.frontend.extract(samples), training=True)
-        loss, dlogits = softmax_cross_entropy(logits, labels)
+        features = self._masked(self.frontend.extract(samples))
         self.step += 1
-        rate = settings.rate_at(self.step)
+        rate = self.schedule.rate_at(self.step)
+        if self._watch:
+            self._watch.step, self._watch.learning_rate = self.step, rate
+            logits = self._watch.forward(features)
+        else:
+            logits = self.network.forward(features, training=True)
+        loss, dlogits = self.objective(logits, labels, samples)
         if not np.isfinite(loss):
             raise RunError(
                 f"the loss is {loss} at step {self.step} with learning rate {rate:g}; "
-                "lower the rate and resume from the last checkpoint"
+                "lower the rate and resume from the last checkpoint, or find the layer with "
+                "--check-nans"
             )
-        self.network.backward(dlogits)
+        (self._watch or self.network).backward(dlogits)
+        if settings.l2:
+            loss += l2_penalty(self.network.layers, settings.l2)
         self.optimizer.step(rate)
+        if self._watch:
+            self._watch.weights()
         self._since_evaluation.append((loss, float((logits.argmax(1) == labels).mean())))
         return loss
+
+    def _masked(self, features: Features) -> Features:
+        """Hide what SpecAugment hides from a batch's features; no draw where it is off."""
+        augment = self.config.augment
+        if not (augment.time_masks or augment.frequency_masks):
+            return features
+        return mask_features(
+            features,
+            time_masks=augment.time_masks,
+            time_mask_frames=augment.time_mask_frames,
+            frequency_masks=augment.frequency_masks,
+            frequency_mask_bins=augment.frequency_mask_bins,
+            rng=self.rng,
+        )
 
     def run(
         self,
@@ -206,6 +211,7 @@ class Trainer:
         on_step: Callable[[int], None] = lambda step: None,
         on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
         interrupted: Callable[[], bool] = lambda: False,
+        summaries: SummaryWriter | None = None,
     ) -> TrainReport:
         """Train to the end, evaluate on the test partition and write `report.json`.
 
@@ -217,9 +223,16 @@ class Trainer:
         while self.step < settings.total_steps:
             self.train_step()
             on_step(self.step)
+            if summaries:
+                summaries.step(self.step, *self._since_evaluation[-1])
             is_last = self.step == settings.total_steps
             if self.step % settings.eval_interval == 0 or is_last:
-                on_evaluation(self.evaluate())
+                found = self.evaluate()
+                on_evaluation(found)
+                if summaries:
+                    summaries.validation(
+                        self.step, found.validation_loss, found.validation_accuracy
+                    )
             if interrupted():
                 self.save()
                 raise KeyboardInterrupt
@@ -231,30 +244,41 @@ class Trainer:
         """Return the logits (B, L) of samples (B, N) int16, by the network as it is now."""
         return self.network.predict(self.frontend.extract(samples))
 
-    def _validate(self) -> float:
-        """Return the accuracy on the validation partition, whose features are computed once."""
+    def _validate(self) -> tuple[float, float]:
+        """Return cross entropy and accuracy on the validation partition.
+
+        Its features are computed once. Without a clip there they are nan and 0.
+        """
         if self._validation is None:
             self._validation = [
                 (self.frontend.extract(samples), labels)
                 for samples, labels in blocks(self.corpus, self.corpus.partitions["validation"])
             ]
-        n_right = sum(
-            int((self.network.predict(features).argmax(1) == labels).sum())
-            for features, labels in self._validation
-        )
-        return n_right / max(1, len(self.corpus.partitions["validation"]))
+        n_clips = len(self.corpus.partitions["validation"])
+        if n_clips == 0:
+            return float("nan"), 0.0
+        total_loss, n_right = 0.0, 0
+        for features, labels in self._validation:
+            logits = self.network.predict(features)
+            total_loss += len(labels) * softmax_cross_entropy(logits, labels)[0]
+            n_right += int((logits.argmax(1) == labels).sum())
+        return total_loss / n_clips, n_right / n_clips
 
     def evaluate(self) -> Evaluation:
         """Evaluate on the validation partition and add a row to metrics.csv."""
         losses, shares = zip(*self._since_evaluation, strict=True)
         self._since_evaluation.clear()
+        rate = self.schedule.rate_at(self.step)
+        validation_loss, validation_accuracy = self._validate()
+        self.schedule.evaluated(validation_accuracy)
         evaluation = Evaluation(
             step=self.step,
-            learning_rate=self.config.train.rate_at(self.step),
+            learning_rate=rate,
             seconds=round(self.seconds, 3),
             loss=float(np.mean(losses)),
             training_accuracy=float(np.mean(shares)),
-            validation_accuracy=self._validate(),
+            validation_accuracy=validation_accuracy,
+            validation_loss=validation_loss,
         )
         self.evaluations.append(evaluation)
         self._write_metrics()
@@ -271,6 +295,7 @@ class Trainer:
                 weights=self.network.weights(),
                 optimizer=self.optimizer.state(),
                 generator=self.rng.bit_generator.state,
+                schedule=self.schedule.state(),
                 validation_accuracy=(
                     last.validation_accuracy if last and last.step == self.step else None
                 ),
@@ -305,64 +330,7 @@ class Trainer:
         """Keep features of some augmented training clips: what the int8 export calibrates on."""
         rng = np.random.default_rng(self.config.train.seed)
         samples, _ = self.batches.draw(N_CALIBRATION_CLIPS, rng)
-        features = self.frontend.extract(samples)
-
-        def write(file: BinaryIO) -> None:
-            np.savez_compressed(file, features=features)
-
-        write_file(self.run_dir / "calibration.npz", write)
+        write_calibration(self.run_dir, self.frontend.extract(samples))
 
     def _write_metrics(self) -> None:
-        text = io.StringIO()
-        rows = csv.DictWriter(text, METRICS, lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(asdict(evaluation) for evaluation in self.evaluations)
-        write_file(self.run_dir / "metrics.csv", text.getvalue())
-
-
-def read_calibration(run_or_checkpoint: str | Path) -> Features:
-    """Return the features (n, T, F) that a run kept for the int8 export.
-
-    Raises
-    ------
-    RunError : the run's folder has no usable calibration.npz.
-    """
-    path = Path(run_or_checkpoint)
-    folder = path if path.is_dir() else path.parent.parent
-    try:
-        with np.load(folder / "calibration.npz", allow_pickle=False) as stored:
-            features: Array = stored["features"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise RunError(
-            f"{folder / 'calibration.npz'} is missing or damaged ({error}); export from a run's "
-            "folder as minikws train wrote it"
-        ) from error
-    return features
-
-
-def _read_metrics(path: Path, *, up_to: int) -> list[Evaluation]:
-    """Return the rows of metrics.csv up to a step; none where the file is not readable."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [
-                Evaluation(step=int(row["step"]), **{k: float(row[k]) for k in METRICS[1:]})
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [row for row in rows if row.step <= up_to]
-
-
-def _first_difference(old: RunConfig, new: RunConfig) -> str:
-    def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for name, value in record.items():
-            if isinstance(value, Mapping):
-                out |= flat(value, f"{prefix}{name}.")
-            else:
-                out[prefix + name] = value
-        return out
-
-    before, now = flat(old.to_json()), flat(new.to_json())
-    name = next(n for n in sorted(before | now) if before.get(n) != now.get(n))
-    return f"{name} was {before.get(name)}, now {now.get(name)}"
+        write_metrics(self.run_dir / "metrics.csv", self.evaluations)

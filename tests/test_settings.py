@@ -50,12 +50,6 @@ def test_what_cannot_work_is_said(given: dict[str, object], sentence: str) -> No
         MicroSettings.from_json(given)
 
 
-def test_rate_of_each_phase() -> None:
-    train = TrainSettings(steps=(3, 2), learning_rates=(0.1, 0.01))
-    assert [train.rate_at(step) for step in range(1, 6)] == [0.1, 0.1, 0.1, 0.01, 0.01]
-    assert train.total_steps == 5
-
-
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

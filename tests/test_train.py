@@ -5,18 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
 import minikws.checkpoint
+from minikws import _jit
 from minikws.checkpoint import RunConfig, checkpoints_in, load
 from minikws.data.corpus import Corpus
 from minikws.errors import RunError, SettingsError
 from minikws.files import write_file
-from minikws.settings import AugmentSettings, CorpusSettings, MicroSettings, TrainSettings
-from minikws.train import Trainer, TrainReport, load_network, open_corpus, read_calibration
+from minikws.models import build
+from minikws.nn import softmax_cross_entropy
+from minikws.nn.losses import distillation_loss
+from minikws.objective import class_weights
+from minikws.progress import TrainReport
+from minikws.runs import load_network, open_corpus, read_calibration, start_from
+from minikws.settings import (
+    AugmentSettings,
+    CorpusSettings,
+    MicroSettings,
+    PseudoSettings,
+    TeacherSettings,
+    TrainSettings,
+)
+from minikws.train import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +128,188 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
     assert report.confusion_matrix == finished.confusion_matrix
     rows = (tmp_path / "cut" / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "50", "100", "150"]
+
+
+SHORT = TrainSettings(
+    steps=(12,), learning_rates=(0.01,), batch_size=8, eval_interval=3, save_interval=100, seed=3
+)
+
+
+def short(config: RunConfig, **train: Any) -> RunConfig:
+    return replace(config, train=replace(SHORT, **train))
+
+
+def variants(config: RunConfig, finished: TrainReport) -> dict[str, RunConfig]:
+    masks = AugmentSettings(
+        time_shift_ms=20, time_masks=2, time_mask_frames=4, frequency_masks=1, frequency_mask_bins=3
+    )
+    teacher = TeacherSettings(model=finished.run_dir, temperature=2.0, share=0.3)
+    pseudo = PseudoSettings(
+        folder=str(Path(config.data_dir) / "middle"), models=(finished.run_dir,), threshold=0.3
+    )
+    cosine = short(
+        config,
+        schedule="cosine",
+        warmup_steps=3,
+        optimizer="adam",
+        label_smoothing=0.1,
+        class_weights="balanced",
+        l2=1e-3,
+    )
+    return {
+        "cosine and masks": replace(cosine, augment=masks),
+        "plateau": short(config, schedule="plateau", patience=1, optimizer="rmsprop"),
+        "quantize": short(config, quantize=True),
+        "helpers": replace(short(config), teacher=teacher, pseudo=pseudo),
+        "fine-tuned": replace(short(config), start_checkpoint=finished.run_dir),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["cosine and masks", "plateau", "quantize", "helpers", "fine-tuned"]
+)
+def test_every_option_resumes_to_the_same_bits(
+    name: str, config: RunConfig, corpus: Corpus, finished: TrainReport, tmp_path: Path
+) -> None:
+    variant = variants(config, finished)[name]
+    whole = Trainer(variant, corpus, tmp_path / "whole").run()
+    assert final_weights(whole.run_dir) != final_weights(finished.run_dir)
+    for stop_after in (4, 9):
+        cut = tmp_path / f"cut{stop_after}"
+        left = iter(range(stop_after - 1, -1, -1))
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(variant, corpus, cut).run(interrupted=lambda left=left: next(left) == 0)
+        assert load(cut).step == stop_after
+        Trainer(variant, corpus, cut, resume=True).run()
+        assert final_weights(cut) == final_weights(whole.run_dir)
+        assert load(cut).optimizer.keys() == load(whole.run_dir).optimizer.keys()
+        rates = [
+            [e.learning_rate for e in Trainer(variant, corpus, d, resume=True).evaluations]
+            for d in (cut, whole.run_dir)
+        ]
+        assert rates[0] == rates[1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_any_batch_size_trains(
+    batch_size: int, config: RunConfig, corpus: Corpus, tmp_path: Path
+) -> None:
+    trainer = Trainer(short(config, batch_size=batch_size), corpus, tmp_path / "run")
+    assert np.isfinite([trainer.train_step() for _ in range(3)]).all()
+
+
+def test_the_loss_is_made_of_its_parts(
+    config: RunConfig, corpus: Corpus, finished: TrainReport, tmp_path: Path
+) -> None:
+    """The loss of the first step, from its formulas and the batch it was drawn from."""
+    strength, share, temperature = 0.01, 0.25, 3.0
+    variant = replace(
+        short(config, class_weights=(0.5, 1.0, 2.0, 4.0), label_smoothing=0.2, l2=strength),
+        teacher=TeacherSettings(model=finished.run_dir, temperature=temperature, share=share),
+    )
+    trainer = Trainer(variant, corpus, tmp_path / "run")
+    twin = Trainer(variant, corpus, tmp_path / "twin")
+    loss = trainer.train_step()
+    samples, labels = twin.batches.draw(8, twin.rng)
+    logits = twin.network.forward(twin.frontend.extract(samples), training=True)
+    hard, _ = softmax_cross_entropy(
+        logits,
+        labels,
+        label_smoothing=0.2,
+        class_weights=np.array([0.5, 1.0, 2.0, 4.0], np.float32),
+    )
+    _, frontend, teacher = load_network(finished.run_dir)
+    soft, _ = distillation_loss(
+        logits,
+        teacher.predict(frontend.extract(samples)),
+        labels,
+        temperature=temperature,
+        share=1.0,
+    )
+    squares = sum(
+        float(np.sum(weight.astype(np.float64) ** 2))
+        for name, weight in twin.network.weights().items()
+        if name.endswith(".w")
+    )
+    expected = (1 - share) * hard + share * soft + strength * squares
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_balanced_weights_give_every_label_the_same_sum(config: RunConfig, corpus: Corpus) -> None:
+    weights = class_weights(short(config, class_weights="balanced"), corpus)
+    assert weights is not None
+    counts = np.bincount(corpus.label_indices(corpus.partitions["training"]), minlength=4)
+    np.testing.assert_allclose(weights * counts, np.full(4, counts.sum() / 4), rtol=1e-6)
+
+
+def test_class_weights_are_one_a_label(config: RunConfig, corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"class_weights holds 2 numbers, the labels are 4"):
+        Trainer(short(config, class_weights=(1.0, 2.0)), corpus, tmp_path / "x")
+
+
+def test_check_nans_changes_no_weight_and_names_the_layer(
+    config: RunConfig, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held against a run without stages, which round a sum of several layers otherwise."""
+    monkeypatch.setattr(_jit, "ENABLED", False)
+    plain = Trainer(short(config), corpus, tmp_path / "plain")
+    watched = Trainer(short(config), corpus, tmp_path / "watched", check_nans=True)
+    for trainer in (plain, watched):
+        for _ in range(3):
+            trainer.train_step()
+    before = plain.network.weights()
+    for name, weight in watched.network.weights().items():
+        np.testing.assert_array_equal(weight, before[name])
+    before["first_conv.w"][:] = np.inf
+    watched.network.load_weights(before)
+    expected = r"step 4, layer first_conv, forward: .*\(at step 3 it lay in .* learning rate 0\.01"
+    with pytest.raises(RunError, match=expected):
+        watched.train_step()
+
+
+def test_weights_start_from_another_run_where_they_fit(
+    config: RunConfig, corpus: Corpus, finished: TrainReport, tmp_path: Path
+) -> None:
+    old = load(finished.run_dir).weights
+    fewer = build("tiny_conv", input_shape=(12, 16), n_labels=3, rng=np.random.default_rng(9))
+    fresh = fewer.weights()
+    left = start_from(fewer, finished.run_dir)
+    assert [text.partition(" ")[0] for text in left] == ["final_fc.b", "final_fc.w"]
+    assert left[0] == "final_fc.b (3,), there (4,)"
+    now = fewer.weights()
+    np.testing.assert_array_equal(now["first_conv.w"], old["first_conv.w"])
+    np.testing.assert_array_equal(now["final_fc.w"], fresh["final_fc.w"])
+    said: list[str] = []
+    variant = replace(short(config), start_checkpoint=finished.run_dir)
+    trainer = Trainer(variant, corpus, tmp_path / "run", on_message=said.append)
+    np.testing.assert_array_equal(trainer.network.weights()["final_fc.w"], old["final_fc.w"])
+    assert said == [f"weights start from {finished.run_dir}; fresh ones: none"]
+    other = build("single_fc", input_shape=(3, 2), n_labels=2, rng=np.random.default_rng(9))
+    with pytest.raises(RunError, match=r"no weight of .* has the name and shape"):
+        start_from(other, finished.run_dir)
+
+
+def test_a_run_of_an_older_version_is_read(config: RunConfig) -> None:
+    stored = short(config).to_json()
+    for name in ("model_options", "start_checkpoint", "teacher", "pseudo"):
+        del stored[name]
+    for name in ("schedule", "warmup_steps", "patience", "label_smoothing", "class_weights", "l2"):
+        del stored["train"][name]
+    del stored["train"]["quantize"]
+    for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins"):
+        del stored["augment"][name]
+    assert RunConfig.from_json(json.loads(json.dumps(stored)), source="x") == short(config)
+
+
+def test_every_setting_survives_its_json(config: RunConfig, finished: TrainReport) -> None:
+    for variant in variants(config, finished).values():
+        given = replace(
+            variant,
+            model_options={"rank": 2},
+            train=replace(variant.train, class_weights=(1.0, 2.0, 1.0, 1.0)),
+        )
+        text = json.dumps(given.to_json())
+        assert RunConfig.from_json(json.loads(text), source="x") == given
 
 
 def test_a_checkpoint_gives_its_network_back(

@@ -18,8 +18,10 @@ CORPUS_PERCENTAGES = ("silence_pct", "unknown_pct", "validation_pct", "testing_p
 
 @dataclass(frozen=True)
 class Classifier:
-    """Labels, frontend, and a function from samples (B, N) to scores (B, L).
+    """Labels, frontend, and functions from samples (B, N) to scores (B, L).
 
+    classify : the scores as they come, logits or raw integers: what their order needs.
+    probabilities : the same as real numbers that add up to 1: what sums and means need.
     config : the run it came from, where that is known.
     corpus_percentages : how a model file's training cut its corpus, as `CorpusSettings` fields.
     """
@@ -27,6 +29,7 @@ class Classifier:
     labels: tuple[str, ...]
     frontend: Frontend
     classify: Callable[[Samples], Array]
+    probabilities: Callable[[Samples], Array]
     config: RunConfig | None = None
     corpus_percentages: Mapping[str, float] = field(default_factory=dict)
 
@@ -55,14 +58,24 @@ def open_classifier(
             if name in CORPUS_PERCENTAGES and isinstance(value, (int, float))
         }
         return Classifier(
-            model.labels, model.frontend, model.outputs, corpus_percentages=percentages
+            model.labels,
+            model.frontend,
+            model.outputs,
+            lambda samples: model.probabilities(model.outputs(samples)),
+            corpus_percentages=percentages,
         )
-    from minikws.train import load_network
+    from minikws.nn.losses import softmax
+    from minikws.runs import load_network
 
     found, maker, network = load_network(path)
+
+    def logits(samples: Samples) -> Array:
+        return network.predict(maker.extract(samples))
+
     return Classifier(
         found.config.labels,
         maker,
-        lambda samples: network.predict(maker.extract(samples)),
+        logits,
+        lambda samples: softmax(logits(samples)),
         found.config,
     )

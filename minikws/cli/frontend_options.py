@@ -25,7 +25,7 @@ def add_frontend_options(parser: argparse.ArgumentParser, *, clip_help: str) -> 
     """Add which frontend, and its numbers under the tutorial's names and ours."""
     group = parser.add_argument_group("the frontend")
     add = group.add_argument
-    add("--frontend", "--preprocess", metavar="KIND", help="default micro")
+    add("--frontend", "--preprocess", metavar="KIND", help="default micro; train: the model's own")
     add("--sample-rate", type=int, metavar="HZ", help="default 16000")
     add("--clip-duration-ms", type=float, metavar="MS", help=clip_help)
     add("--window-size-ms", "--window-ms", type=float, metavar="MS", help="default 30")

@@ -21,13 +21,22 @@ EXAMPLE = "minikws info yes_no.tflite"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("model", metavar="MODEL_FILE_OR_ARCHITECTURE", help="a .tflite file, or tiny_conv …")
+    add(
+        "model",
+        metavar="MODEL_FILE_OR_ARCHITECTURE",
+        help="a .tflite file, or tiny_conv …, or your own architecture, FILE.py:FUNCTION",
+    )
     add(
         "--frontend",
         "--preprocess",
-        default="micro",
         metavar="KIND",
-        help="sizes an architecture's input (default micro)",
+        help="sizes an architecture's input (default: the features it is meant for)",
+    )
+    add(
+        "--model-options",
+        default="",
+        metavar="A=X,B=Y",
+        help="what the architecture offers, such as size=M for ds_cnn",
     )
     add(
         "--labels-count",
@@ -97,14 +106,12 @@ def _file(path: str, out: Output) -> int:
 
 
 def _architecture(args: argparse.Namespace, out: Output) -> int:
-    import numpy as np
-
-    from minikws.cli.tables import columns
+    from minikws.cli.architecture import show
     from minikws.errors import MinikwsError, SettingsError, nearest
-    from minikws.frontend import make_frontend
-    from minikws.models import ARCHITECTURES, build
+    from minikws.models import ARCHITECTURES
+    from minikws.models.own import is_own, own_architecture
 
-    if args.model not in ARCHITECTURES:
+    if args.model not in ARCHITECTURES and not is_own(args.model):
         files = sorted(p.name for p in Path(args.model).parent.glob("*.tflite"))
         raise MinikwsError(
             f"{args.model} is neither a file nor an architecture; "
@@ -112,53 +119,8 @@ def _architecture(args: argparse.Namespace, out: Output) -> int:
         )
     if args.labels_count < 1:
         raise SettingsError(f"--labels-count {args.labels_count} is below 1; give 1 or more")
-    settings: Any = make_frontend({"kind": args.frontend}).settings
-    network = build(
-        args.model,
-        input_shape=(settings.n_frames, settings.n_features),
-        n_labels=args.labels_count,
-        rng=np.random.default_rng(args.seed),
-    )
-    rows: list[list[Any]] = [["layer", "kind", "output", "multiply-adds", "parameters"]]
-    shape: tuple[int, ...] = network.input_shape
-    for name, layer in network.layers:
-        cost = layer.multiply_adds(shape)
-        shape = layer.output_shape(shape)
-        size = sum(int(values.size) for values in layer.params.values())
-        rows.append([name, type(layer).__name__, "x".join(map(str, shape)), cost, size])
-
-    def side(name: str, dimensions: tuple[int, ...]) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": name,
-                "shape": list(dimensions),
-                "dtype": "float32",
-                "scale": None,
-                "zero_point": None,
-            }
-        ]
-
-    out.result(
-        {
-            "architecture": args.model,
-            "bytes": None,
-            "labels": None,
-            "frontend": settings.to_json(),
-            "inputs": side("features", (1, *network.input_shape)),
-            "outputs": side("scores", (1, *shape)),
-            "ops": _counted([type(layer).__name__ for _, layer in network.layers]),
-            "parameters": network.n_parameters,
-            "multiply_adds": network.multiply_adds,
-            "arena_bytes": None,
-        }
-    )
-    out.answer(
-        f"{args.model}: {network.n_parameters} parameters, {network.multiply_adds} multiply-adds, "
-        f"features {network.input_shape[0]}x{network.input_shape[1]} ({args.frontend}), "
-        f"{args.labels_count} labels"
-    )
-    out.answer(ARCHITECTURES[args.model].doc)
-    out.answer("\n" + columns(rows))
+    own = is_own(args.model)
+    show(own_architecture(args.model) if own else ARCHITECTURES[args.model], args, out)
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from minikws.cli.output import Output
+from minikws.cli.tta_option import add_tta_option, copies_from
 from minikws.cli.tutorial import accept, explain
 
 HELP = "say which word a clip holds"
@@ -27,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--top", "--how-many-labels", type=int, default=3, metavar="N", help="default 3")
     add("--graph", metavar="FILE", help="the model, as the tutorial spells it")
     add("--wav", "--wav-dir", metavar="CLIP", help="the clip or folder, as the tutorial spells it")
+    add_tta_option(parser)
     accept(parser, WITHOUT_MEANING)
 
 
@@ -44,14 +46,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if len(words) < 2:
         raise SettingsError("label needs a model and a clip; see minikws label --help")
     explain(args, WITHOUT_MEANING, out)
+    copies = copies_from(args)
     model = load(
         words[0],
         labels=read_labels(args.labels) if args.labels else None,
         frontend=args.frontend,
     )
     clips = [path for word in words[1:] for path in wav_files(Path(word))]
-    records = label_clips(model, clips, out.say)
-    out.result({"model": words[0], "clips": records})
+    records = label_clips(model, clips, out.say, tta=copies)
+    out.result({"model": words[0], "tta": list(copies), "clips": records})
     for record in records:
         if len(records) > 1:
             start = f" from {record['start_ms']} ms" if "start_ms" in record else ""

@@ -18,6 +18,7 @@ from typing import NoReturn, Protocol, cast
 
 from minikws import __version__
 from minikws.cli.output import Output
+from minikws.cli.tta_option import with_tta_apart
 from minikws.errors import MinikwsError, nearest
 
 COMMANDS = ("train", "eval", "export", "label", "features", "info", "data", "doctor")
@@ -153,7 +154,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if name not in COMMANDS and name not in ALIASES:
         raise UsageError(f"there is no command {name!r}; {nearest(name, [*COMMANDS, *ALIASES])}")
     parser = command_parser(name)
-    args, unknown = parser.parse_known_args(with_dashes(rest))
+    args, unknown = parser.parse_known_args(with_tta_apart(with_dashes(rest)))
     if unknown:
         option = unknown[0].partition("=")[0]
         options = parser.known_options()

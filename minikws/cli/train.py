@@ -10,62 +10,29 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minikws.cli.corpus_options import (
-    add_corpus_options,
-    comma_list,
-    corpus_overrides,
-    need_data_dir,
-)
-from minikws.cli.frontend_options import add_frontend_options, frontend_from
 from minikws.cli.interrupt import Interrupt
 from minikws.cli.output import Output
 from minikws.cli.tables import confusion_table, label_table
+from minikws.cli.train_config import run_config
+from minikws.cli.train_options import add_train_options
 from minikws.cli.tutorial import accept, explain
 
 if TYPE_CHECKING:
     from minikws.checkpoint import RunConfig
     from minikws.data.corpus import Corpus
-    from minikws.train import Evaluation, Trainer
+    from minikws.progress import Evaluation
+    from minikws.summaries import SummaryWriter
+    from minikws.train import Trainer
 
 HELP = "train a model on a folder of clips"
 EXAMPLE = "minikws train --data-dir clips --wanted-words yes,no --run-dir runs/yes_no"
 
-WITHOUT_MEANING = {
-    "summaries-dir": "curves are written to metrics.csv in the run's folder",
-    "verbosity": "messages are --quiet or not",
-    "check-nans": "a loss that is not finite always stops the run",
-    "start-checkpoint": "go on with --resume --run-dir DIR",
-    "quantize": "the training is in float, minikws export quantizes its result to int8",
-}
+WITHOUT_MEANING = {"verbosity": "messages are --quiet or not"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    add = parser.add_argument
-    add("--data-dir", metavar="DIR", help="a folder of WAV files a word")
-    add("--data-url", default="", metavar="URL", help="not used: train never downloads")
-    add("--run-dir", "--train-dir", metavar="DIR", help="default runs/MODEL_WORDS")
-    add("--resume", action="store_true", help="go on from the run's newest checkpoint")
-    add("--dry-run", action="store_true", help="say what would be trained, and stop")
-    group = parser.add_argument_group("the model")
-    add = group.add_argument
-    add("--model", "--model-architecture", metavar="NAME", help="default tiny_conv")
-    add_frontend_options(parser, clip_help="default 1000")
-    add_corpus_options(parser)
-    group = parser.add_argument_group("augmentation")
-    add = group.add_argument
-    add("--background-volume", type=float, metavar="V", help="loudest noise, default 0.1")
-    add("--background-frequency", type=float, metavar="P", help="share with noise, default 0.8")
-    add("--time-shift-ms", type=float, metavar="MS", help="default 100")
-    group = parser.add_argument_group("training (defaults belong to the architecture)")
-    add = group.add_argument
-    add("--steps", "--how-many-training-steps", type=comma_list(int), metavar="N,N")
-    add("--learning-rate", type=comma_list(float), metavar="R,R", help="one a phase of steps")
-    add("--optimizer", metavar="NAME", help="gradient_descent or momentum")
-    add("--batch-size", type=int, metavar="N", help="default 100")
-    add("--dropout-rate", type=float, metavar="P", help="default 0.5")
-    add("--eval-step-interval", type=int, metavar="N", help="validate every N steps, default 400")
-    add("--save-step-interval", type=int, metavar="N", help="checkpoint every N steps, default 400")
+    add_train_options(parser)
     accept(parser, WITHOUT_MEANING)
 
 
@@ -73,7 +40,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Train, or with --dry-run say what would be trained."""
     from minikws.checkpoint import load
     from minikws.errors import SettingsError
-    from minikws.train import Trainer, open_corpus
+    from minikws.runs import open_corpus
+    from minikws.train import Trainer
 
     explain(args, WITHOUT_MEANING, out)
     if args.data_url:
@@ -82,19 +50,25 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise SettingsError("--resume needs the run's folder; give --run-dir DIR")
     base = load(args.run_dir).config if args.resume else None
     config = run_config(args, base)
-    if not args.model and not args.frontend and base is None:
-        out.say("training tiny_conv on micro features (the tutorial's defaults were conv on mfcc)")
+    out.say(_first_line(args, config, base))
     corpus = open_corpus(config, _once(out.say))
     config = replace(config, labels=corpus.labels, corpus_digest=corpus.digest)
     _describe_corpus(config, corpus, out)
     if args.dry_run:
         return _dry_run(config, corpus, out)
-    trainer = Trainer(config, corpus, _run_dir(args, config), resume=args.resume)
+    trainer = Trainer(
+        config,
+        corpus,
+        _run_dir(args, config),
+        resume=args.resume,
+        check_nans=bool(args.check_nans),
+        on_message=out.say,
+    )
     if args.resume:
         out.say(f"going on after step {trainer.step}")
-    report = _train(trainer, out)
-    record = asdict(report)
-    out.result(record)
+    report = _train(trainer, args.summaries_dir, out)
+    page = None if args.no_report else _write_report(trainer, out)
+    out.result({**asdict(report), "report": page})
     out.answer(confusion_table(report.confusion_matrix, report.labels))
     out.answer(
         f"Final test accuracy = {100 * report.test_accuracy:.1f}% (N={report.test_count}), "
@@ -102,59 +76,43 @@ def run(args: argparse.Namespace, out: Output) -> int:
         f"training {100 * report.train_accuracy:.1f}%"
     )
     out.answer(f"{report.steps} steps in {report.seconds:.0f} s; the run is in {report.run_dir}")
+    if page:
+        out.answer(f"curves, confusions and the clips it got most wrong: {page}")
     out.answer(f"next: minikws export {report.run_dir} --out model.tflite")
     return 0
 
 
-def run_config(args: argparse.Namespace, base: RunConfig | None) -> RunConfig:
-    """Put the configuration together: what was given, else the resumed run's, else defaults."""
-    from minikws import models
-    from minikws.checkpoint import RunConfig
-    from minikws.errors import SettingsError
-    from minikws.settings import AugmentSettings, CorpusSettings, TrainSettings
+def _first_line(args: argparse.Namespace, config: RunConfig, base: RunConfig | None) -> str:
+    """Return which model is trained on which features, and who chose them."""
+    from minikws.frontend import make_frontend
 
-    model = args.model or (base.model if base else "tiny_conv")
-    recipe = models.architecture(model).recipe
-    kind = args.frontend or (base.frontend["kind"] if base else "micro")
-    stored = base.frontend if base and base.frontend["kind"] == kind else None
-    frontend = frontend_from(args, kind, stored)
-    corpus = corpus_overrides(args)
-    if base is None and "wanted_words" not in corpus:
-        raise SettingsError("no --wanted-words; name the folders to be told apart, such as yes,no")
-    augment = _given(
-        background_volume=args.background_volume,
-        background_frequency=args.background_frequency,
-        time_shift_ms=args.time_shift_ms,
+    frontend = make_frontend(config.frontend).settings
+    text = (
+        f"training {_short_name(config)} on {frontend.kind} features, {frontend.n_frames} x "
+        f"{frontend.n_features}, window {frontend.window_ms:g} ms, hop {frontend.hop_ms:g} ms"
     )
-    train = _given(
-        steps=args.steps,
-        learning_rates=args.learning_rate,
-        optimizer=args.optimizer,
-        batch_size=args.batch_size,
-        dropout_rate=args.dropout_rate,
-        eval_interval=args.eval_step_interval,
-        save_interval=args.save_step_interval,
-    )
-    data_dir = args.data_dir or (base.data_dir if base else None)
-    return RunConfig(
-        model=model,
-        frontend=frontend.settings.to_json(),
-        labels=(),
-        data_dir=str(Path(need_data_dir(data_dir)).resolve()),
-        corpus_digest="",
-        corpus=replace(base.corpus, **corpus) if base else CorpusSettings(**corpus),
-        augment=replace(base.augment, **augment) if base else AugmentSettings(**augment),
-        train=(
-            replace(base.train, **train)
-            if base
-            else TrainSettings(**{**asdict(recipe), **train, "seed": args.seed})
-        ),
-    )
+    if base is not None or args.frontend:
+        return text
+    if args.model:
+        return f"{text} (its own default; --frontend takes another)"
+    return f"{text} (minikws' default; the tutorial's was conv on mfcc)"
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that were given on the command line."""
-    return {name: value for name, value in options.items() if value is not None}
+def _short_name(config: RunConfig) -> str:
+    """Return the architecture's name, of one's own the function's."""
+    return config.model.rpartition(":")[2]
+
+
+def _write_report(trainer: Trainer, out: Output) -> str | None:
+    """Write report.html where Matplotlib is there to draw it."""
+    from minikws.errors import MissingExtraError
+    from minikws.report import write_report
+
+    try:
+        return str(write_report(trainer.run_dir, trainer.corpus, trainer.classify))
+    except MissingExtraError as error:
+        out.say(f"no report.html: {error}")
+        return None
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -176,7 +134,7 @@ def _run_dir(args: argparse.Namespace, config: RunConfig) -> Path:
     if args.run_dir:
         return Path(args.run_dir)
     words = "_".join(config.corpus.wanted_words[:3])
-    name = f"{config.model}_{words}"
+    name = f"{_short_name(config)}_{words}"
     number = 1
     while (path := Path("runs") / (name if number == 1 else f"{name}_{number}")).exists():
         number += 1
@@ -214,7 +172,7 @@ def _describe_corpus(config: RunConfig, corpus: Corpus, out: Output) -> None:
 def _dry_run(config: RunConfig, corpus: Corpus, out: Output) -> int:
     import numpy as np
 
-    from minikws.train import build
+    from minikws.runs import build
 
     frontend, network = build(config, np.random.default_rng(0))
     settings = frontend.settings
@@ -240,15 +198,28 @@ def _dry_run(config: RunConfig, corpus: Corpus, out: Output) -> int:
     out.answer(f"background noise: {corpus.background_minutes:.1f} minutes")
     out.answer(f"input: {shape[0]} frames of {shape[1]} features ({settings.kind})")
     out.answer(
-        f"{config.model}: {network.n_parameters:,} parameters, "
+        f"{_short_name(config)}: {network.n_parameters:,} parameters, "
         f"{network.multiply_adds:,} multiply-adds"
     )
     train = config.train
-    out.answer(f"{train.total_steps} steps {train.steps} at {train.learning_rates}")
+    out.answer(
+        f"{train.total_steps} steps {train.steps} at {train.learning_rates}, {train.schedule}, "
+        f"{train.optimizer}"
+    )
     return 0
 
 
-def _train(trainer: Trainer, out: Output) -> Any:
+def _train(trainer: Trainer, summaries_dir: str | None, out: Output) -> Any:
+    """Run to the end, with event files where a folder for them is named."""
+    from minikws.summaries import SummaryWriter
+
+    if not summaries_dir:
+        return _train_and_show(trainer, None, out)
+    with SummaryWriter(summaries_dir, first_step=trainer.step + 1) as summaries:
+        return _train_and_show(trainer, summaries, out)
+
+
+def _train_and_show(trainer: Trainer, summaries: SummaryWriter | None, out: Output) -> Any:
     """Run to the end with a bar on a terminal and a line an evaluation elsewhere."""
     total = trainer.config.train.total_steps
     began_at, started = trainer.step, time.monotonic()
@@ -266,7 +237,9 @@ def _train(trainer: Trainer, out: Output) -> Any:
     if out.quiet or not sys.stderr.isatty():
         with Interrupt() as interrupt:
             return trainer.run(
-                on_evaluation=lambda e: out.say(line(e)), interrupted=interrupt.requested
+                on_evaluation=lambda e: out.say(line(e)),
+                interrupted=interrupt.requested,
+                summaries=summaries,
             )
     from minikws.errors import import_extra
 
@@ -286,4 +259,5 @@ def _train(trainer: Trainer, out: Output) -> Any:
             on_step=lambda step: bar.update(1) and None,
             on_evaluation=on_evaluation,
             interrupted=interrupt.requested,
+            summaries=summaries,
         )

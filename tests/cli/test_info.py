@@ -66,8 +66,39 @@ def test_an_architecture(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(capsys.readouterr().out)
     assert set(record) >= FIELDS | {"architecture"}
     assert (record["parameters"], record["multiply_adds"]) == (16652, 336000)
+    # 10 * 8 * 8 + 4000 * 4 weights, 8 + 4 biases
+    assert (record["bytes"], record["int8_bytes"]) == (4 * 16652, 16640 + 4 * 12)
     assert main(["info", "tiny_conv", "--labels-count", "12"]) == 0
     assert "12 labels" in capsys.readouterr().out
+
+
+def test_an_architecture_with_options(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["info", "ds_cnn", "--model-options", "size=M", "--labels-count", "12"]
+    assert main([*argv, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["options"] == {"size": "M"}
+    assert record["inputs"][0]["shape"] == [1, 49, 10]  # its own features: 40 ms, 10 coefficients
+    assert record["multiply_adds"] == 9_816_384
+    # peers.md 3.1: 6,880 + 4 * (1,548 + 29,584) + 2,064 weights, the rest of 135,032 biases
+    assert record["int8_bytes"] == 133_472 + 4 * (135_032 - 133_472)
+    assert main(argv) == 0
+    assert "ds_cnn (size=M)" in capsys.readouterr().out
+
+
+def test_layers_within_layers_are_shown_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "tc_resnet", "--labels-count", "12", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    by_name = {layer["name"]: layer for layer in record["layers"]}
+    assert by_name["block_1.shortcut.conv"]["output"] == [49, 24]
+    assert by_name["block_3.main.second.conv"]["parameters"] == 20_736
+    assert sum(layer["parameters"] for layer in record["layers"]) == 65_168
+    assert sum(layer["multiply_adds"] for layer in record["layers"]) == record["multiply_adds"]
+
+
+def test_another_frontend_sizes_the_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "conv", "--frontend", "average", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["inputs"][0]["shape"] == [1, 98, 43]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +106,8 @@ def test_an_architecture(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["tiny_con"], "neither a file nor an architecture; did you mean tiny_conv"),
         (["tiny_conv", "--labels-count", "0"], "--labels-count 0 is below 1"),
+        (["ds_cnn", "--model-options", "siz=M"], "no option 'siz'; did you mean size?"),
+        (["conv", "--frontend", "micr"], "did you mean micro?"),
     ],
 )
 def test_what_it_refuses(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,155 @@
+"""What `minikws info` says of an architecture: its layers, what each costs, what all cost."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from minikws.cli.output import Output
+
+if TYPE_CHECKING:
+    from minikws.models import Architecture
+    from minikws.nn import Layer, Network
+    from minikws.nn.layers import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One layer: the shape of one clip's output, and what it takes.
+
+    bytes : of the weights in float32, moving averages included.
+    int8_bytes : of a weight 1 (an SVDF's in time 2), of a bias 4; batch norm is folded away.
+    """
+
+    name: str
+    layer: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    bytes: int
+    int8_bytes: int
+
+
+def costs(network: Network) -> list[Cost]:
+    """Return what each single layer costs, those in chains and branches too."""
+    return [
+        Cost(
+            name=name,
+            layer=repr(layer),
+            output=layer.output_shape(shape),
+            parameters=layer.n_parameters,
+            multiply_adds=layer.multiply_adds(shape),
+            bytes=4 * sum(a.size for a in (layer.params | layer.buffers).values()),
+            int8_bytes=_int8_bytes(layer, layer.output_shape(shape)),
+        )
+        for name, layer, shape in _walk(network.layers, network.input_shape)
+    ]
+
+
+def _walk(layers: Sequence[tuple[str, Layer]], shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+    """Yield (name, layer, shape into it) of every single layer."""
+    from minikws.nn.layers import Sequential
+
+    for name, layer in layers:
+        inner = [(f"{name}.{part}", child) for part, child in layer.children()]
+        if isinstance(layer, Sequential):
+            yield from _walk(inner, shape)
+        elif inner:  # ways side by side: the same shape goes into each
+            for way in inner:
+                yield from _walk([way], shape)
+        else:
+            yield name, layer, shape
+        shape = layer.output_shape(shape)
+
+
+def _int8_bytes(layer: Layer, output: Shape) -> int:
+    """Estimate what a layer's weights take in an int8 file."""
+    weights = {name: p.size for name, p in layer.params.items() if p.ndim > 1}
+    if not weights:
+        return 0
+    biases = sum(p.size for p in layer.params.values() if p.ndim == 1) or output[-1]
+    return sum(n * (2 if name == "weights_time" else 1) for name, n in weights.items()) + 4 * biases
+
+
+def show(entry: Architecture, args: argparse.Namespace, out: Output) -> None:
+    """Build the architecture for its features and print its layers."""
+    import numpy as np
+
+    from minikws.cli.tables import columns
+    from minikws.frontend import make_frontend
+    from minikws.models import build
+    from minikws.models.own import build_own, is_own
+
+    options = {**entry.options, **entry.parse_options(args.model_options)}
+    frontend = {"kind": args.frontend} if args.frontend else entry.recipe.frontend
+    settings: Any = make_frontend(frontend).settings
+    arguments: dict[str, Any] = {
+        "input_shape": (settings.n_frames, settings.n_features),
+        "n_labels": args.labels_count,
+        "rng": np.random.default_rng(args.seed),
+        "dropout_rate": entry.recipe.dropout_rate,
+    }
+    if is_own(entry.name):
+        network = build_own(entry, **arguments, options=options)
+    else:
+        network = build(entry.name, **arguments, **options)
+    layers = costs(network)
+    n_bytes, n_int8 = sum(c.bytes for c in layers), sum(c.int8_bytes for c in layers)
+    out.result(
+        {
+            "architecture": entry.name,
+            "options": options,
+            "bytes": n_bytes,
+            "int8_bytes": n_int8,
+            "labels": None,
+            "frontend": settings.to_json(),
+            "inputs": [_side("features", network.input_shape)],
+            "outputs": [_side("scores", network.output_shape)],
+            "ops": [
+                {"name": name, "count": count}
+                for name, count in Counter(c.layer.partition("(")[0] for c in layers).items()
+            ],
+            "layers": [vars(c) for c in layers],
+            "parameters": network.n_parameters,
+            "multiply_adds": network.multiply_adds,
+            "arena_bytes": None,
+        }
+    )
+    chosen = ", ".join(f"{name}={value}" for name, value in options.items())
+    out.answer(
+        f"{entry.name}{f' ({chosen})' if chosen else ''}: {network.n_parameters} parameters, "
+        f"{network.multiply_adds} multiply-adds, features {settings.n_frames}x"
+        f"{settings.n_features} ({settings.kind}), {args.labels_count} labels"
+    )
+    out.answer(entry.doc)
+    width = max(len(c.name) for c in layers)
+    rows: list[list[Any]] = [
+        ["layer", "output", "parameters", "multiply-adds", "float32 bytes", "int8 bytes"]
+    ]
+    rows += [
+        [
+            f"{c.name:<{width}}  {c.layer}",
+            "x".join(map(str, c.output)),
+            c.parameters,
+            c.multiply_adds,
+            c.bytes,
+            c.int8_bytes,
+        ]
+        for c in layers
+    ]
+    rows.append(["total", "", network.n_parameters, network.multiply_adds, n_bytes, n_int8])
+    out.answer("\n" + columns(rows))
+    out.answer("\nint8 bytes: a weight 1 (an SVDF's in time 2), a bias 4, batch norm folded away")
+
+
+def _side(name: str, shape: Shape) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": [1, *shape],
+        "dtype": "float32",
+        "scale": None,
+        "zero_point": None,
+    }

@@ -1,0 +1,31 @@
+"""Every architecture, each a list of layers, with the recipe it trains well with."""
+
+# Each module enters what it builds into ARCHITECTURES.
+from minikws.models import (  # noqa: F401
+    ds_cnn,
+    raw_ds_conv,
+    speech_commands,
+    svdf_stream,
+    tc_resnet,
+)
+from minikws.models.registry import (
+    ARCHITECTURES,
+    Architecture,
+    Builder,
+    Recipe,
+    architecture,
+    build,
+    enter,
+)
+from minikws.models.stack import Stack
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Builder",
+    "Recipe",
+    "Stack",
+    "architecture",
+    "build",
+    "enter",
+]
