@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from minikws.errors import SettingsError
+from minikws.errors import SettingsError, nearest
 
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
 BACKGROUND_FOLDER = "_background_noise_"
+EVERYTHING_ELSE = "*"  # in a map of labels
 
 
 def label_order(
@@ -67,3 +68,84 @@ def read_labels(file_or_list: str) -> tuple[str, ...]:
     if not labels:
         raise SettingsError(f"no label in {file_or_list!r}; give a file or a comma list of labels")
     return labels
+
+
+def read_label_map(path: str | Path) -> dict[str, str]:
+    """Read which label becomes which, from a file of lines ``label,target``.
+
+    The label ``*`` stands for everything else. Empty lines and lines that start with ``#`` do not
+    count::
+
+        # 32 words to 4 labels
+        _silence_,_silence_
+        yes,yes
+        no,no
+        *,_unknown_
+
+    Raises
+    ------
+    SettingsError : no such file, a line of another form, a label twice, or no line at all.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise SettingsError(
+            f"the map of labels {path} cannot be read ({reason}); give a text file of lines "
+            "label,target"
+        ) from error
+    targets: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) != 2 or not all(parts):
+            raise SettingsError(
+                f"{path} line {number}: expected label,target, found {line.strip()!r}; write "
+                "yes,yes to keep a label and *,_unknown_ for everything else"
+            )
+        if parts[0] in targets:
+            raise SettingsError(
+                f"{path} line {number}: the label {parts[0]!r} has the target "
+                f"{targets[parts[0]]!r} already; name it once"
+            )
+        targets[parts[0]] = parts[1]
+    if not targets:
+        raise SettingsError(f"no line label,target in {path}; write yes,yes and *,_unknown_")
+    return targets
+
+
+def fold_labels(
+    labels: Sequence[str], targets: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the folded labels, and for each of `labels` the index of what it becomes.
+
+    Folded labels stand in the usual order: silence, unknown, then as the map names them.
+
+    Raises
+    ------
+    SettingsError : the map names a label that is not there, or leaves one out.
+
+    >>> fold_labels(["_silence_", "cat", "yes"], {"yes": "yes", "*": "_unknown_"})
+    (('_unknown_', 'yes'), (0, 0, 1))
+    """
+    for label in targets:
+        if label not in labels and label != EVERYTHING_ELSE:
+            raise SettingsError(
+                f"the map names the label {label!r}, which the model lacks; "
+                f"{nearest(label, labels)}"
+            )
+    left_out = [label for label in labels if label not in targets]
+    if left_out and EVERYTHING_ELSE not in targets:
+        raise SettingsError(
+            f"the map gives {', '.join(left_out)} no target; add a line for each, or one for "
+            f"everything else: {EVERYTHING_ELSE},{UNKNOWN}"
+        )
+    becomes = [targets.get(label, targets.get(EVERYTHING_ELSE, "")) for label in labels]
+    words = dict.fromkeys(target for target in targets.values() if target in becomes)
+    folded = label_order(
+        [word for word in words if word not in (SILENCE, UNKNOWN)],
+        silence=SILENCE in words,
+        unknown=UNKNOWN in words,
+    )
+    return folded, tuple(folded.index(target) for target in becomes)

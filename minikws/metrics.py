@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -61,3 +62,19 @@ def wilson_interval(n_right: int, n_total: int, z: float = 1.96) -> tuple[float,
     spread = z * math.sqrt(share * (1 - share) / n_total + z * z / (4 * n_total * n_total))
     scale = 1 + z * z / n_total
     return (centre - spread) / scale, (centre + spread) / scale
+
+
+def fold_scores(probabilities: Array, becomes: Sequence[int]) -> Float64:
+    """Add up the probabilities of labels that become one, (B, L) to (B, M).
+
+    Parameters
+    ----------
+    probabilities : (B, L) real numbers, not logits: only shares of one whole can be added.
+    becomes : for each of the L labels the index of its folded label, as `labels.fold_labels`.
+
+    >>> fold_scores(np.array([[0.25, 0.5, 0.25]]), [0, 1, 0]).tolist()
+    [[0.5, 0.5]]
+    """
+    folding = np.zeros((len(becomes), max(becomes) + 1), np.float64)
+    folding[np.arange(len(becomes)), becomes] = 1
+    return probabilities.astype(np.float64) @ folding

@@ -20,6 +20,7 @@ from minikws.frontend import FRONTENDS, Frontend, make_frontend
 from minikws.runtime import Interpreter
 from minikws.tflite.metadata import info_of, labels_of
 from minikws.tflite.reader import read_model
+from minikws.tta import make_copy
 
 Scores = list[tuple[str, float]]
 
@@ -186,7 +187,11 @@ class Model:
 
     def rank(self, output: Array) -> Scores:
         """Return (label, score) pairs of one raw output (L,), the highest score first."""
-        scores = self.probabilities(output).tolist()
+        return self.rank_probabilities(self.probabilities(output))
+
+    def rank_probabilities(self, probabilities: Float64) -> Scores:
+        """Return (label, score) pairs of probabilities (L,), the highest score first."""
+        scores = probabilities.tolist()
         order = sorted(range(len(scores)), key=lambda i: -scores[i])
         return [(self.labels[i], scores[i]) for i in order]
 
@@ -275,12 +280,17 @@ class Stream:
 
 
 def label_clips(
-    model: Model, paths: Sequence[Path], on_message: Callable[[str], None]
+    model: Model,
+    paths: Sequence[Path],
+    on_message: Callable[[str], None],
+    *,
+    tta: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Label files; return a record for each stretch of each: file, scores, raw output.
 
     A file longer than the model's clip gives several records, each with its `start_ms`; a shorter
-    one is padded. Both are said through `on_message`.
+    one is padded. Both are said through `on_message`. With `tta`, names of `copies.COPIES`, the
+    scores are means over the stretch and its copies; the raw output is the stretch's own.
     """
     records = []
     for path in paths:
@@ -293,10 +303,15 @@ def label_clips(
                 f"{path} has {len(samples)} samples, labelled in {len(windows)} stretches of "
                 f"{model.clip_samples}"
             )
-        for i, output in enumerate(model.outputs(windows)):
+        outputs = model.outputs(windows)
+        copies = [make_copy(windows, name, sample_rate_hz=model.sample_rate_hz) for name in tta]
+        answers = [outputs, *map(model.outputs, copies)]
+        probabilities = np.mean([model.probabilities(answer) for answer in answers], axis=0)
+        for i, (output, row) in enumerate(zip(outputs, probabilities, strict=True)):
+            scores = model.rank_probabilities(row)
             record: dict[str, Any] = {
                 "file": str(path),
-                "scores": [{"label": label, "score": s} for label, s in model.rank(output)],
+                "scores": [{"label": label, "score": score} for label, score in scores],
                 "output": output.tolist(),
             }
             if len(windows) > 1:

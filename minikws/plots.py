@@ -6,6 +6,7 @@ screen draws as well. Matplotlib is imported inside, so that only who draws need
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 120
 MOST_TICKS = 8  # of a feature axis
+MOST_RATE_CHANGES = 5  # marked in the curves; a rate that glides changes at every step
+MOST_MARKERS = 20  # of a curve; more would hide it
+MANY_LABELS = 14  # of a confusion matrix; more make its cells smaller
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -176,6 +180,8 @@ def draw_confusion_matrix(
 ) -> Figure:
     """Draw an (L, L) matrix of counts, rows true and columns predicted; color is a row's share.
 
+    Beside each row's label stands how many clips it has.
+
     Raises
     ------
     ShapeError : not a square of as many rows as labels.
@@ -188,18 +194,94 @@ def draw_confusion_matrix(
             f"expected a square matrix for {n_labels} labels, found the shape {counts.shape}; "
             "give rows true, columns predicted"
         )
-    size = max(4.0, 1.6 + 0.55 * n_labels)
-    figure, axes = _figure(width=size + 0.8, height=size)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    is_large = n_labels > MANY_LABELS
+    size = max(4.0, 1.6 + (0.32 if is_large else 0.55) * n_labels)
+    figure, axes = _figure(width=size + 1.2, height=size)
+    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(totals[:, None], 1)
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     for true, predicted in np.ndindex(*counts.shape):
         color = "white" if shares[true, predicted] > 0.5 else "black"
-        text = f"{counts[true, predicted]:g}"
-        axes.text(predicted, true, text, ha="center", va="center", color=color)
-    axes.set_xticks(np.arange(n_labels), labels, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(np.arange(n_labels), labels)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
-    figure.colorbar(image, ax=axes, label="share of the row")
+        count = counts[true, predicted]
+        # Zeros step back, so that the eye finds the confusions.
+        axes.text(
+            predicted,
+            true,
+            f"{count:g}",
+            ha="center",
+            va="center",
+            color=color if count else "silver",
+            fontsize="x-small" if is_large else None,
+        )
+    rows = [f"{label}  ({total:g})" for label, total in zip(labels, totals, strict=True)]
+    across = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    # A label is a folder's name and may hold a $, which is no formula.
+    axes.set_xticks(np.arange(n_labels), labels, parse_math=False, **across)
+    axes.set_yticks(np.arange(n_labels), rows, parse_math=False)
+    axes.set_title(title, parse_math=False)
+    axes.set(xlabel="predicted", ylabel="true (clips)")
+    figure.colorbar(image, ax=axes, label="share of the row", fraction=0.04)
+    return _finish(figure, path)
+
+
+def draw_curves(
+    steps: Sequence[int],
+    *,
+    loss: Sequence[float],
+    training_accuracy: Sequence[float],
+    validation_accuracy: Sequence[float],
+    learning_rates: Sequence[float],
+    validation_loss: Sequence[float] | None = None,
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw how a training went: the loss on the left, the accuracies on the right.
+
+    Parameters
+    ----------
+    steps, loss, training_accuracy, validation_accuracy, learning_rates : one of each an
+        evaluation; accuracies 0 to 1. A dotted line marks the last evaluation before the learning
+        rate changed, where it changed in a few steps.
+    validation_loss : the same of the validation partition; what is NaN is not drawn.
+
+    Raises
+    ------
+    ShapeError : no evaluation, or not as many of each.
+    MissingExtraError, SettingsError, RunError : no Matplotlib; an unknown ending; cannot write.
+    """
+    losses = [(loss, "training batches", "tab:orange")]
+    accuracies = [
+        ([100 * share for share in training_accuracy], "training batches", "tab:orange"),
+        ([100 * share for share in validation_accuracy], "validation", "tab:blue"),
+    ]
+    if validation_loss is not None and not np.all(np.isnan(validation_loss)):
+        losses.append((validation_loss, "validation", "tab:blue"))
+    curves = [*losses, *accuracies]
+    lengths = [len(steps), len(learning_rates), *(len(values) for values, _, _ in curves)]
+    if len(set(lengths)) != 1 or lengths[0] == 0:
+        raise ShapeError(
+            f"expected curves of one length of at least 1, found {lengths}; "
+            "give one value of each an evaluation"
+        )
+    # The rate of an evaluation is that of its own step: the change lies before it.
+    changes = [
+        steps[i - 1] for i in range(1, len(steps)) if learning_rates[i] != learning_rates[i - 1]
+    ]
+    figure, (left, right) = _figure(width=9.0, height=3.2, n_columns=2)
+    for axes, lines in ((left, losses), (right, accuracies)):
+        for values, name, color in lines:
+            marker = "o" if len(steps) <= MOST_MARKERS else ""
+            axes.plot(steps, values, label=name, color=color, marker=marker, markersize=3)
+        axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=6, integer=True)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        for step in changes if len(changes) <= MOST_RATE_CHANGES else ():
+            axes.axvline(step, color="gray", linestyle=":", linewidth=1)
+    left.set(title="loss", ylabel="cross entropy")
+    left.set_ylim(bottom=0)
+    left.legend(loc="upper right")
+    right.set(title="accuracy", ylabel="right answers in %")
+    right.legend(loc="lower right")
     return _finish(figure, path)
 
 
@@ -219,6 +301,9 @@ def _finish(figure: Figure, path: str | Path | None) -> Figure:
                 f"a picture's name must end in {', '.join(FORMATS)}, found {str(path)!r}; add .png"
             )
         buffer = BytesIO()
-        figure.savefig(buffer, format=ending[1:])
+        with warnings.catch_warnings():
+            # A label in a script that the font lacks is drawn as a box, without a warning.
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+            figure.savefig(buffer, format=ending[1:])
         write_file(path, buffer.getvalue())
     return figure

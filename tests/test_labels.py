@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minikws.errors import SettingsError
-from minikws.labels import label_order, parse_words, read_labels
+from minikws.labels import fold_labels, label_order, parse_words, read_label_map, read_labels
 
 
 def test_order() -> None:
@@ -33,3 +33,49 @@ def test_labels_from_a_file_or_a_list(tmp_path: Path) -> None:
     assert read_labels("_silence_, yes") == ("_silence_", "yes")
     with pytest.raises(SettingsError, match="no label"):
         read_labels(" , ")
+
+
+def test_a_map_folds_labels(tmp_path: Path) -> None:
+    file = tmp_path / "map.txt"
+    file.write_text("# the dog is a cat\n\n no , no\ncat,pet\ndog,pet\n*,_unknown_\n")
+    targets = read_label_map(file)
+    assert targets == {"no": "no", "cat": "pet", "dog": "pet", "*": "_unknown_"}
+    labels = ("_silence_", "_unknown_", "cat", "no", "dog", "bird")
+    # Unknown comes first as everywhere, then the targets in the order of the file: no, pet.
+    assert fold_labels(labels, targets) == (("_unknown_", "no", "pet"), (0, 0, 2, 1, 2, 0))
+    # Without "everything else" where nothing is left, and a line for it that no label needs.
+    assert fold_labels(("cat", "no"), {"cat": "pet", "no": "no"}) == (("pet", "no"), (0, 1))
+    assert fold_labels(("cat",), {"cat": "pet", "*": "_unknown_"}) == (("pet",), (0,))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("yes,yes\nno\n", "line 2: expected label,target, found 'no'; write"),
+        ("yes,\n", "line 1: expected label,target, found 'yes,'"),
+        ("yes,no,maybe\n", "found 'yes,no,maybe'"),
+        ("a,b\n\na,c\n", "line 3: the label 'a' has the target 'b' already; name it once"),
+        ("# only this\n", "no line label,target in"),
+    ],
+)
+def test_a_map_that_cannot_be_read(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "map.txt"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        read_label_map(file)
+    assert sentence in str(refused.value)
+
+
+def test_a_map_that_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot be read \(No such file"):
+        read_label_map(tmp_path / "gone.txt")
+    (tmp_path / "noise.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"cannot be read \(it is no UTF-8 text\)"):
+        read_label_map(tmp_path / "noise.txt")
+
+
+def test_a_map_that_does_not_fit_the_model() -> None:
+    with pytest.raises(SettingsError, match=r"the label 'sevn', which .* did you mean seven\?"):
+        fold_labels(("seven", "no"), {"sevn": "a", "*": "b"})
+    with pytest.raises(SettingsError, match=r"gives no, up no target; .* else: \*,_unknown_"):
+        fold_labels(("yes", "no", "up"), {"yes": "yes"})

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minikws.metrics import accuracy, confusion_matrix, precision_recall, wilson_interval
+from minikws.metrics import (
+    accuracy,
+    confusion_matrix,
+    fold_scores,
+    precision_recall,
+    wilson_interval,
+)
 
 
 def test_rows_are_the_truth() -> None:
@@ -37,3 +43,12 @@ def test_wilson_interval_of_published_cases(
 ) -> None:
     found = wilson_interval(right, total)
     np.testing.assert_allclose(found, (low, high), atol=5e-5)
+
+
+def test_folded_scores_are_sums_before_the_largest_is_taken() -> None:
+    scores = np.array([[0.4, 0.3, 0.3], [0.6, 0.25, 0.15]], np.float32)
+    folded = fold_scores(scores, (1, 0, 0))
+    np.testing.assert_allclose(folded, [[0.6, 0.4], [0.4, 0.6]], rtol=1e-6)
+    # The first clip's largest label alone is the other one.
+    assert scores.argmax(1).tolist() == [0, 0]
+    assert folded.argmax(1).tolist() == [0, 1]

@@ -72,6 +72,20 @@ def test_a_lesson_has_the_parts_of_a_lesson(path: Path) -> None:
     assert max(len(cell.source.splitlines()) for cell in cells if cell.kind == "code") <= 16
 
 
+# Beginnings of answers that end in a slip.
+PLACES = "def same_zeros(n_in, size, stride): n_out = -(-n_in // stride)"
+ZEROS = f"{PLACES}; missing = max(0, (n_out - 1) * stride + size - n_in)"
+SEND_BACK = (
+    "def send_back(dy, weights):\n    dx = np.zeros((5, 5))\n"
+    "    for t, f in np.ndindex(3, 3):\n        dx[t : t + 3, f : f + 3]"
+)
+MEAN_LOSS = "def mean_loss(logits, answers):"
+RIGHT_SHARE = f"{MEAN_LOSS} p = shares_of(logits)[np.arange(len(logits)), answers]"
+STEP = "def momentum_step(weight, velocity, slope, rate):"
+VELOCITY = f"{STEP} v = 0.9 * velocity + slope"
+LOW_RANK = "def low_rank(p, rank): u, s, vt = np.linalg.svd(p, full_matrices=False)"
+WINDOW = "def take_window(memory, window, w, v): new = window @ w;"
+
 # What a reader may well write instead of the answer -> a word of the hint it should get.
 SLIPS = {
     ("01_from_sound_to_word", "1"): {
@@ -147,6 +161,84 @@ SLIPS = {
         "def to_int8(v): return (v * 256 + 128) // 666 - 128": "that is 666",
         "def to_int8(v): return (v * 666 + 128) // 256 - 128": "swapped",
         "def to_int8(v): return 7": "one line",
+    },
+    ("04_a_convolution_forwards_and_backwards", "1"): {
+        f"{ZEROS}; return missing - missing // 2, missing // 2": "odd zero goes behind",
+        f"{ZEROS}; return missing / 2, missing / 2": "half zero",
+        f"{ZEROS}; return missing": "divide it",
+        f"{PLACES}; m = (n_out - 1) * stride + size - n_in; return m // 2, m - m // 2": "max(0",
+        "def same_zeros(n_in, size, stride): return (size - 1) // 2, size // 2": "last place beg",
+        "def same_zeros(n_in, size, stride): return 7": "one on each side",
+    },
+    ("04_a_convolution_forwards_and_backwards", "2"): {
+        "def weight_gradient(patches, dy): return dy.T @ patches": "on its side",
+        "def weight_gradient(patches, dy): return patches @ dy": "turned over",
+        "def weight_gradient(patches, dy): return patches.T @ dy / len(dy)": "only sum up",
+        "def weight_gradient(patches, dy): return np.outer(patches.sum(0), dy.sum(0))": "by place",
+        "def weight_gradient(patches, dy): return 7": "in place of the dots",
+    },
+    ("04_a_convolution_forwards_and_backwards", "3"): {
+        f"{SEND_BACK} = dy[t, f] * weights\n    return dx": "overlap",
+        f"{SEND_BACK} += dy[t, f] * weights[::-1, ::-1]\n    return dx": "turned round",
+        "def send_back(dy, weights): return dy * weights": "one place only",
+        "def send_back(dy, weights): return 7": "nine times",
+    },
+    ("05_training_and_what_it_sees", "1"): {
+        f"{RIGHT_SHARE}; return np.log(p).mean()": "minus",
+        f"{RIGHT_SHARE}; return -np.log(p).sum()": "sum",
+        f"{RIGHT_SHARE}; return -np.log10(p).mean()": "log10",
+        f"{RIGHT_SHARE}; return -np.log2(p).mean()": "log2",
+        f"{RIGHT_SHARE}; return -np.log(p.mean())": "then the mean",
+        f"{MEAN_LOSS} return -np.log(shares_of(logits).max(1)).mean()": "largest share",
+        f"{MEAN_LOSS} return -logits[np.arange(len(logits)), answers].mean()": "softmax is missing",
+        f"{RIGHT_SHARE}; return -np.log(p)": "one number",
+        f"{MEAN_LOSS} return 7": "one number",
+    },
+    ("05_training_and_what_it_sees", "2"): {
+        f"{VELOCITY}; return weight + rate * v, v": "uphill",
+        f"{VELOCITY}; return weight - rate * velocity, v": "old one",
+        f"{VELOCITY}; return weight - rate * slope, v": "not by the slope",
+        f"{VELOCITY}; return v, weight - rate * v": "weight first",
+        f"{VELOCITY}; return weight - rate * v": "must become 5.8",
+        f"{STEP} v = velocity + slope; return weight - rate * v, v": "loses a tenth",
+        f"{STEP} v = 0.9 * velocity + 0.1 * slope; return weight - rate * v, v": "average",
+        f"{STEP} return 7, 7": "must become 5.8",
+    },
+    ("05_training_and_what_it_sees", "3"): {
+        "def precision(matrix, k): return matrix[k, k] / matrix[k].sum()": "recall",
+        "def precision(matrix, k): return matrix.trace() / matrix.sum()": "accuracy",
+        "def precision(matrix, k): return 1 - matrix[k, k] / matrix[:, k].sum()": "false ones",
+        "def precision(matrix, k): return matrix[k, k]": "in all",
+        "def precision(matrix, k): return matrix[k, k] / matrix.sum()": "column alone",
+        "def precision(matrix, k): return 7": "column 1 holds",
+    },
+    ("06_svdf", "1"): {
+        f"{LOW_RANK}; return u * s @ vt": "only the first",
+        f"{LOW_RANK}; return u[:, :rank] @ vt[:rank]": "sizes s are missing",
+        f"{LOW_RANK}; return u[:, :rank] * s[:rank] ** 2 @ vt[:rank]": "twice",
+        f"{LOW_RANK}; return s[rank - 1] * np.outer(u[:, rank - 1], vt[rank - 1])": "second",
+        f"{LOW_RANK}; return s[rank] * np.outer(u[:, rank], vt[rank])": "counts from 0",
+        f"{LOW_RANK}; return u[:, : rank - 1] * s[: rank - 1] @ vt[: rank - 1]": "too few",
+        f"{LOW_RANK}; return 7": "must be (4, 3)",
+    },
+    ("06_svdf", "2"): {
+        f"{WINDOW} return memory @ v, np.append(memory[1:], new)": "before the time filter",
+        f"{WINDOW} m = np.append(new, memory[:-1]); return m @ v, m": "to the end",
+        f"{WINDOW} m = np.append(memory[:-1], new); return m @ v, m": "moves by one place",
+        f"{WINDOW} m = np.append(memory[1:], new); return m[::-1] @ v, m": "turned round",
+        f"{WINDOW} m = np.append(memory[1:], new); return m, m @ v": "first the note",
+        f"{WINDOW} m = np.append(memory[1:], new); return m @ v, memory": "next memory is",
+        f"{WINDOW} return np.append(memory[1:], new) @ v": "next memory is",
+        f"{WINDOW} return 7, 7": "new number is 4",
+    },
+    ("06_svdf", "3"): {
+        "def multiplications(f, m): return m * f, f + m": "M more",
+        "def multiplications(f, m): return m * f + m, m": "newest window",
+        "def multiplications(f, m): return m * f + m, f": "whole memory",
+        "def multiplications(f, m): return m * f + m, f * m": "not a product",
+        "def multiplications(f, m): return f + m, m * f + m": "swapped",
+        "def multiplications(f, m): return m * f + m, m * f + m": "only one window",
+        "def multiplications(f, m): return 7, 7": "each time it runs",
     },
 }
 

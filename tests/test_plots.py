@@ -11,6 +11,7 @@ from minikws.errors import MissingExtraError, RunError, SettingsError, ShapeErro
 from minikws.plots import (
     FeaturePicture,
     draw_confusion_matrix,
+    draw_curves,
     draw_features,
     draw_side_by_side,
     draw_waveform,
@@ -78,8 +79,9 @@ def test_waveform_over_milliseconds() -> None:
 def test_confusion_matrix_has_true_down_and_predicted_across(tmp_path: Path) -> None:
     matrix = np.array([[8, 2], [0, 0]])
     axes = draw_confusion_matrix(matrix, ["yes", "no"], path=tmp_path / "c.svg").axes[0]
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true (clips)", "predicted")
     assert [label.get_text() for label in axes.get_xticklabels()] == ["yes", "no"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["yes  (10)", "no  (0)"]
     written = {
         (text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts
     }
@@ -88,7 +90,77 @@ def test_confusion_matrix_has_true_down_and_predicted_across(tmp_path: Path) -> 
     assert (tmp_path / "c.svg").exists()
 
 
+def test_a_label_with_dollar_signs_is_no_formula(tmp_path: Path) -> None:
+    draw_confusion_matrix(np.eye(2), ["$\\", "a$b$"], title="$\\$", path=tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(PNG)
+
+
+def test_a_script_that_the_font_lacks_is_no_warning(tmp_path: Path) -> None:
+    draw_confusion_matrix(np.eye(2), ["はい", "いいえ"], path=tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(PNG)
+
+
+def test_curves_hold_loss_and_accuracies_and_mark_a_new_rate(tmp_path: Path) -> None:
+    left, right = draw_curves(
+        [10, 20, 30],
+        loss=[2.0, 1.5, 1.0],
+        training_accuracy=[0.1, 0.2, 0.3],
+        validation_accuracy=[0.2, 0.3, 0.5],
+        learning_rates=[0.1, 0.1, 0.01],
+        path=tmp_path / "curves.png",
+    ).axes
+    loss, mark = left.lines
+    np.testing.assert_array_equal(loss.get_xydata(), [[10, 2], [20, 1.5], [30, 1]])
+    assert list(mark.get_xdata()) == [20, 20]
+    assert left.get_ylim()[0] == 0
+    training, validation, _ = right.lines
+    np.testing.assert_allclose(training.get_ydata(), [10, 20, 30])
+    np.testing.assert_allclose(validation.get_ydata(), [20, 30, 50])
+    assert [text.get_text() for text in right.get_legend().texts] == [
+        "training batches",
+        "validation",
+    ]
+    assert (tmp_path / "curves.png").read_bytes().startswith(PNG)
+
+
+def test_a_validation_loss_is_drawn_where_it_is_known() -> None:
+    def losses(validation_loss: list[float]) -> list[str]:
+        left = draw_curves(
+            [10, 20],
+            loss=[2.0, 1.5],
+            validation_loss=validation_loss,
+            training_accuracy=[0.1, 0.2],
+            validation_accuracy=[0.2, 0.3],
+            learning_rates=[0.1, 0.1],
+        ).axes[0]
+        return [str(line.get_label()) for line in left.lines]
+
+    assert losses([1.0, 0.5]) == ["training batches", "validation"]
+    assert losses([np.nan, 0.5]) == ["training batches", "validation"]
+    assert losses([np.nan, np.nan]) == ["training batches"]
+
+
+def test_a_gliding_rate_is_not_marked() -> None:
+    values = [0.5] * 8
+    figure = draw_curves(
+        range(8),
+        loss=values,
+        training_accuracy=values,
+        validation_accuracy=values,
+        learning_rates=list(np.linspace(1, 0, 8)),
+    )
+    assert [len(axes.lines) for axes in figure.axes] == [1, 2]
+
+
 def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"one length of at least 1, found \[2, 1, 1, 1, 1\]"):
+        draw_curves(
+            [1, 2],
+            loss=[1],
+            training_accuracy=[1],
+            validation_accuracy=[1],
+            learning_rates=[1],
+        )
     with pytest.raises(ShapeError, match=r"expected features \(T, F\), found the shape \(3,\)"):
         draw_features(np.zeros(3), hop_ms=20)
     with pytest.raises(ShapeError, match="a frequency for each of 3 channels, found 2"):

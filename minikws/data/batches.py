@@ -6,11 +6,13 @@ indices. Source of the rules and their order: input_data.py, AudioProcessor.get_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minikws._jit import kernel, prange
 from minikws._typing import Float32, Int16, Int64
-from minikws.data.corpus import Corpus
+from minikws.data.corpus import Clip, Corpus
 from minikws.settings import AugmentSettings
 
 
@@ -56,12 +58,26 @@ def _(words: Int16, shifts: Int64, noise: Int16, volumes: Float32) -> Int16:
 
 
 class TrainingBatches:
-    """Draws training batches from a corpus; all randomness comes from the generator handed in."""
+    """Draws training batches from a corpus; all randomness comes from the generator handed in.
 
-    def __init__(self, corpus: Corpus, settings: AugmentSettings) -> None:
+    Parameters
+    ----------
+    extra, extra_share : clips beside the corpus, and how much of each batch is drawn from them,
+        rounded to whole clips.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        settings: AugmentSettings,
+        *,
+        extra: Sequence[Clip] = (),
+        extra_share: float = 0.0,
+    ) -> None:
         self.corpus = corpus
         self.settings = settings
-        self.clips = corpus.partitions["training"]
+        self.clips = (*corpus.partitions["training"], *extra)
+        self._n_extra, self._extra_share = len(extra), extra_share if extra else 0.0
         self._labels = corpus.label_indices(self.clips)
         self._is_silence = np.array([clip.path is None for clip in self.clips])
         self._shift_samples = int(settings.time_shift_ms * corpus.sample_rate_hz / 1000)
@@ -70,7 +86,7 @@ class TrainingBatches:
     def draw(self, n_clips: int, rng: np.random.Generator) -> tuple[Int16, Int64]:
         """Return the samples (B, N) int16 and labels (B,) of `n_clips` random training clips."""
         corpus, settings = self.corpus, self.settings
-        chosen = rng.integers(len(self.clips), size=n_clips)
+        chosen = self._choose(n_clips, rng)
         shifts = np.zeros(n_clips, np.int64)
         if self._shift_samples > 0:
             shifts = rng.integers(-self._shift_samples, self._shift_samples, size=n_clips)
@@ -92,3 +108,12 @@ class TrainingBatches:
                 start = int(share * (len(sound) - corpus.clip_samples))
                 row[:] = sound[start : start + corpus.clip_samples]
         return mix(words, shifts, noise, volumes.astype(np.float32)), self._labels[chosen]
+
+    def _choose(self, n_clips: int, rng: np.random.Generator) -> Int64:
+        """Return indices (n_clips,) into `clips`: the corpus's own first, then the extra ones."""
+        n_extra = round(n_clips * self._extra_share)
+        n_own = len(self.clips) - self._n_extra
+        own = rng.integers(n_own, size=n_clips - n_extra)
+        if n_extra == 0:
+            return own
+        return np.concatenate([own, rng.integers(n_own, len(self.clips), size=n_extra)])

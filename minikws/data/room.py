@@ -12,6 +12,7 @@ import numpy as np
 
 from minikws._typing import Float64, Samples
 from minikws.audio import from_float
+from minikws.data.noise import colored_noise
 
 SAMPLE_RATE_HZ = 16_000
 CLIP_SAMPLES = 16_000
@@ -50,20 +51,9 @@ def in_a_room(speech: Float64, room: Room, rng: np.random.Generator) -> Samples:
     echo[0] += 1.0  # the direct way from mouth to microphone
     heard = _convolve(placed, echo)
     heard *= 10 ** ((room.level_db + rng.uniform(-2, 2)) / 20) / np.abs(heard).max()
-    floor = colored_noise(CLIP_SAMPLES, room.floor_slope, rng) * 10 ** (room.floor_db / 20)
+    floor = colored_noise(CLIP_SAMPLES, room.floor_slope, rng, sample_rate_hz=SAMPLE_RATE_HZ)
+    floor *= 10 ** (room.floor_db / 20)
     return from_float(heard + floor)
-
-
-def colored_noise(n_samples: int, slope: float, rng: np.random.Generator) -> Float64:
-    """Return noise (N,) with RMS 1 whose power falls as 1/f**slope: 0 white, 1 pink, 2 brown."""
-    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
-    frequencies = np.arange(spectrum.shape[0], dtype=np.float64)
-    audible = max(1.0, 20 * n_samples / SAMPLE_RATE_HZ)  # below 20 Hz the power stays level
-    spectrum *= np.maximum(frequencies, audible) ** (-slope / 2)
-    spectrum[0] = 0
-    noise = np.fft.irfft(spectrum, n_samples)
-    noise /= np.sqrt(np.mean(noise**2))
-    return noise
 
 
 def _convolve(sound: Float64, response: Float64) -> Float64:
@@ -76,7 +66,7 @@ def _convolve(sound: Float64, response: Float64) -> Float64:
 def background(name: str, slope: float, rng: np.random.Generator) -> Samples:
     """Return one background recording, (N,) int16 at 20 dB below full scale."""
     n_samples = NOISE_SECONDS * SAMPLE_RATE_HZ
-    noise = colored_noise(n_samples, slope, rng)
+    noise = colored_noise(n_samples, slope, rng, sample_rate_hz=SAMPLE_RATE_HZ)
     if name == "humming":  # mains: 50 Hz and its multiples, swelling slowly, over soft noise
         seconds = np.arange(n_samples) / SAMPLE_RATE_HZ
         swell = 1 + 0.4 * np.sin(2 * np.pi * 0.23 * seconds)

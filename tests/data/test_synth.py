@@ -10,7 +10,7 @@ import pytest
 
 from minikws.audio import read_wav
 from minikws.data.espeak import Voice
-from minikws.data.room import Room, background, colored_noise, in_a_room
+from minikws.data.room import Room, background, in_a_room
 from minikws.data.synth import (
     CLIP_SAMPLES,
     LONGEST_WORD_SAMPLES,
@@ -209,17 +209,6 @@ def test_speakers_differ_in_name_and_voice() -> None:
     assert len({speaker.name for speaker in speakers}) == len(VOICES)
     assert {speaker.voice for speaker in speakers} == set(VOICES)
     assert make_speakers(3, seed=1) != make_speakers(3, seed=2)
-
-
-@pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
-def test_noise_falls_by_its_slope(slope: float) -> None:
-    noise = colored_noise(160_000, slope, np.random.default_rng(0))
-    assert np.sqrt(np.mean(noise**2)) == pytest.approx(1.0)
-    power = np.abs(np.fft.rfft(noise)) ** 2
-    hz = np.fft.rfftfreq(160_000, 1 / SAMPLE_RATE_HZ)
-    octaves = [power[(hz >= low) & (hz < 2 * low)].mean() for low in (100, 200, 400, 800, 1600)]
-    fall = np.diff(np.log2(octaves))
-    np.testing.assert_allclose(fall, -slope, atol=0.35)
 
 
 def test_humming_lives_at_the_mains_frequencies() -> None:
