@@ -121,7 +121,9 @@ class Kernel(Generic[P, R]):
         """
         if n_items >= at_least:
             return self
-        return self.reference if self._compiled is None else self._on_one_thread
+        if n_items == 0 or self._compiled is None:
+            return self.reference
+        return self._on_one_thread
 
     def _on_one_thread(self, *args: P.args, **kwargs: P.kwargs) -> R:
         import numba

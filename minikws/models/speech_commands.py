@@ -173,7 +173,7 @@ def tiny_conv(
 
 
 @enter(
-    doc="two convolutions and one dense layer; 8 KB, for digital signal processors",
+    doc="two convolutions and one dense layer; 10 KB, for digital signal processors",
     recipe=Recipe(**MICRO_SPEECH),
 )
 def tiny_embedding_conv(

@@ -6,7 +6,7 @@ Nothing is padded, and each frame passes a layer's frequency filters once: on a 
 20 ms costs 14 thousand multiplications, `tiny_conv` 336 thousand for each window it looks at.
 An SVDF layer is one operator of TensorFlow Lite Micro, which keeps its memory from call to call.
 
-An own design; its layer is that of `low_latency_svdf` and of Alvarez and Waibel 2018
+An own design; its layer is that of `low_latency_svdf` and of Alvarez and Park 2018
 (arXiv 1812.02802), its size that of `tiny_conv`.
 """
 

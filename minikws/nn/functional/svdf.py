@@ -5,8 +5,8 @@ A filter over M frames of F features has M * F weights. Written as (weights in f
 once, `svdf_step` remembers the M newest results, and only the time filters look back. A unit sums
 R such filters (its rank), N = R * U in all.
 
-Source: Alvarez and Waibel, "Compressing Deep Neural Networks using a Rank-Constrained Topology";
-speech_commands/models.py, create_low_latency_svdf_model.
+Source: Nakkiran and others 2015, "Compressing Deep Neural Networks using a Rank-Constrained
+Topology"; speech_commands/models.py, create_low_latency_svdf_model.
 """
 
 from __future__ import annotations
