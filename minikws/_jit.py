@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from ctypes import PYFUNCTYPE, c_char, c_int, c_ssize_t, c_void_p
+from ctypes import CDLL, PYFUNCTYPE, c_char, c_int, c_ssize_t, c_void_p
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
@@ -108,8 +109,12 @@ class Kernel(Generic[P, R]):
             os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             import numba
 
+            _keep_blas_on_one_thread()
+
             assert self.loops is not None
             _make_ready(self.loops.__globals__)
+            if {"dot", "matmul"} & {*self.loops.__code__.co_names}:
+                _put_blas_on_one_thread()
             self._compiled = numba.njit(cache=True, **self._options)(self.loops)
         return self._compiled
 
@@ -141,17 +146,53 @@ class Kernel(Generic[P, R]):
         return self.reference(*args, **kwargs)
 
 
+@cache
+def _keep_blas_on_one_thread() -> None:
+    """Set the BLAS that twins call, SciPy's own, to one thread: their loops are the parallel ones.
+
+    Two threads in BLAS inside two parallel threads wait for each other: a step of `conv` took 12 s
+    instead of 0.3. NumPy's BLAS is another library and stays as it is.
+    """
+    scipy = import_module("scipy")
+    folder = Path(scipy.__path__[0]).parent
+    for pattern in ("scipy.libs/*openblas*", "scipy/.dylibs/*openblas*"):  # as wheels carry it
+        for path in folder.glob(pattern):
+            library = CDLL(str(path))
+            for name in ("scipy_openblas_set_num_threads", "openblas_set_num_threads"):
+                if hasattr(library, name):
+                    getattr(library, name)(1)
+                    return
+
+
 def _make_ready(names: dict[str, Any]) -> None:
     """Replace what a twin's module uses of this one by its compiled form."""
     import numba
 
     if names.get("prange") is range:
         names["prange"] = numba.prange
-    if names.get("matmul") is matmul and not numba.config.DISABLE_JIT:
+    if names.get("matmul") is matmul and not getattr(numba.config, "DISABLE_JIT", 0):
         names["matmul"] = _compiled_matmul()
     for name, value in list(names.items()):
         if isinstance(value, Part):
             names[name] = numba.njit(cache=True)(value.loops)
+
+
+@cache
+def _put_blas_on_one_thread() -> None:
+    """Let products inside a twin run on the thread that asks for them.
+
+    Twins call SciPy's BLAS from parallel loops. An OpenBLAS with threads of its own serves one
+    caller at a time, and its idle threads spin: a step then takes many times as long. NumPy's BLAS
+    is another library, with threads as the user likes.
+    """
+    import ctypes
+
+    from scipy.linalg import cython_blas
+
+    library = ctypes.CDLL(cython_blas.__file__)
+    for name in ("scipy_openblas_set_num_threads", "openblas_set_num_threads"):
+        if hasattr(library, name):
+            getattr(library, name)(1)
 
 
 @cache

@@ -62,6 +62,7 @@ def _conv_dense(n_outputs: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     weights, b, w2, b2 = _thin((2, 16), (2,), (3, 2, 2, n_outputs), (n_outputs,))
     offsets = RNG.integers(0, 40, 16).astype(np.int64)
     words = RNG.integers(0, 2**32, 3, dtype=np.uint32)
+    words.flags.writeable = False
     arrays = np.zeros((11, 1, 2, 5, 3), np.float32), y
     first, second = (offsets, weights, b), (w2, b2)
     forward = (x, *arrays, first, windows, words, 1.25, second, next_windows)
@@ -81,6 +82,24 @@ def _slide(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
 def _slide_back(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
     *arrays, time, freq = _slide(*shapes)
     return *arrays, 8, 5, time, freq
+
+
+def _chain(*shapes: tuple[int, ...], low: float = 0.0, high: float = 1.5) -> tuple[Any, ...]:
+    """Return arrays, and behind the first the rows of its norm and the bounds."""
+    first, *rest = _thin(*shapes)
+    norm = np.stack(_thin(*[first.shape[-1:]] * 3))
+    return first, norm, low, high, *rest
+
+
+def _chain_back(v: tuple[int, ...], *shapes: tuple[int, ...]) -> tuple[Any, ...]:
+    return *_thin(v, v), np.stack(_thin(*[v[-1:]] * 4)), *_chain(*shapes)
+
+
+def _chain_slide_back(strides: tuple[int, int]) -> tuple[Any, ...]:
+    time, freq = (3, strides[0], 2, 1, 2, 4), (2, strides[1], 1, 0, 1, 5)
+    n_frames = (4 - 1) * strides[0] + 2
+    n_bins = (5 - 1) * strides[1] + 1
+    return *_chain_back((3, 4, 5, 6), (3, n_frames, n_bins, 6), (3, 2, 6)), time, freq
 
 
 def _dft(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
@@ -136,6 +155,17 @@ EXAMPLES: dict[str, Callable[[], tuple[Any, ...]]] = {
     "minikws.nn.fast.conv.pack": _pack,
     "minikws.nn.fast.conv.correlate": _correlate,
     "minikws.nn.fast.conv.correlate_params": _correlate_params,
+    "minikws.nn.fast.chain.mix": lambda: _chain((504, 9), (9, 4)),
+    "minikws.nn.fast.chain.mix_backward": lambda: _chain_back((504, 4), (504, 9), (9, 4)),
+    "minikws.nn.fast.chain.slide": lambda: (
+        *_chain((3, 5, 5, 6), (3, 2, 6)),
+        (3, 1, 2, 1, 2, 4),
+        (2, 1, 1, 0, 1, 5),
+    ),
+    "minikws.nn.fast.chain.slide_backward": lambda: _chain_slide_back((2, 1)),
+    "minikws.nn.fast.chain.close": lambda: _chain((40, 6)),
+    "minikws.nn.fast.chain.close_by_mean": lambda: _chain((7, 20, 6)),
+    "minikws.nn.fast.chain.close_backward": lambda: (*_thin((7, 20, 6)), *_chain((7, 20, 6))),
     "minikws.nn.fast.conv_clips.convolve": lambda: _slide((3, 8, 5, 6), (36, 7), (7,)),
     "minikws.nn.fast.conv_clips.convolve_params": lambda: _slide((3, 8, 5, 6), (3, 4, 5, 7)),
     "minikws.nn.fast.conv_clips.convolve_input": lambda: _slide_back((3, 4, 5, 7), (7, 36)),

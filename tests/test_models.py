@@ -9,7 +9,7 @@ from minikws import models
 from minikws.errors import SettingsError, ShapeError
 from minikws.frontend import make_frontend
 from minikws.nn import OPTIMIZERS
-from minikws.nn.layers import BatchNorm, leaves
+from minikws.nn.layers import BatchNorm, Conv1D, Frames, leaves
 from minikws.settings import TrainSettings
 from tests.networks import SMALL
 
@@ -103,6 +103,22 @@ def test_sizes_of_raw_ds_conv():
     rows += (4_857_920, 2_972_160, 3_269_376, 2_175_360, 2_373_120, 41_472, 12_288)
     assert network.multiply_adds == sum(rows)
     assert 56.1e6 < sum(rows) < 56.3e6
+
+
+def test_frames_and_the_first_convolution_are_one_convolution_of_80_samples():
+    rng = np.random.default_rng(3)
+    framed = [Frames(40, 20), Conv1D(40, 7, 3, stride=2, padding="VALID", bias=False, rng=rng)]
+    one = Conv1D(1, 7, 80, stride=40, padding="VALID", bias=False, rng=rng, dtype=np.float64)
+    w = framed[1].params["w"] = rng.normal(size=(3, 40, 7))
+    one.params["w"][...] = 0
+    for k in range(3):  # frame k begins 20 k samples into the 80
+        one.params["w"][20 * k : 20 * k + 40, 0] += w[k]
+    x = rng.normal(size=(2, 16_000))
+    expected = framed[1].forward(framed[0].forward(x))
+    found = one.forward(np.pad(x, ((0, 0), (10, 10)))[..., None])
+    assert found.shape == (2, 399, 7)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert one.multiply_adds((16_020, 1)) == 399 * 80 * 7
 
 
 def test_sizes_of_svdf_stream():

@@ -165,8 +165,19 @@ def test_a_stage_gives_the_same_bits_on_one_thread(name):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_value_that_is_not_a_number_shows(name):
+    make, shape, _ = EXAMPLES[name]
+    layers = make(np.random.default_rng(1))
+    (stage,) = fused(layers, shape)
+    layers[0].params["w"][:] = np.nan
+    assert np.isnan(stage.forward(np.ones((2, *shape), np.float32))).any()
+
+
 def test_every_stage_has_an_example():
-    assert {stage for *_, stage in EXAMPLES.values()} == {s.__name__ for s in stages.STAGES}
+    elsewhere = {"NormChain"}  # of any length: test_norm_chain.py
+    here = {stage for *_, stage in EXAMPLES.values()}
+    assert here | elsewhere == {s.__name__ for s in stages.STAGES}
 
 
 def conv_network(dtype=np.float32, seed=0):

@@ -8,9 +8,9 @@ what the next norm wants to know. Backward is the same from the next norm to the
     forward    u ─ normalise ─ bound ─ convolve ─ v, mean and variance of v
     backward   du, sums of du ─ bound ─ convolve' ─ normalise' ─ dv
 
-What lies between u and v is computed again, never kept. `norm` holds the rows mean, scale, beta, and
-`back` the rows mean, scale, slope, shift of `fast.norm`, (…, C); with (0, 1, 0) and no bounds the
-kernels are a plain convolution, with (0, 1, 0, 0) the plain gradient comes in.
+What lies between u and v is computed again, never kept. `norm` holds the rows mean, scale, beta,
+and `back` the rows mean, scale, slope, shift of `fast.norm`, (…, C); with (0, 1, 0) and no bounds
+the kernels are a plain convolution, with (0, 1, 0, 0) the plain gradient comes in.
 
 The batch is dealt out to PARTS threads at most, and each part to blocks, both by the size of the
 batch alone. Sums run in float32 inside a block, from block to block in float64 and in order.
@@ -37,10 +37,13 @@ def bounded(u: Float, norm: Float, low: float, high: float) -> Float:
     return np.asarray(np.clip((u - mean) * scale + beta, low, high), u.dtype)
 
 
-def unbounded(dh: Float, h: Float, u: Float, norm: Float, low: float, high: float):  # type: ignore[no-untyped-def]
+def unbounded(
+    dh: Float, h: Float, u: Float, norm: Float, low: float, high: float
+) -> tuple[Float, Float64, Float64]:
     """Return dh where h lies inside the bounds, with its sums and those of du * (u - mean)."""
     du = np.where((h > low) & (h < high), dh, dh.dtype.type(0))
-    return du, *fast_norm.gradient_sums.reference(du, u, norm[0])
+    sums, products = fast_norm.gradient_sums.reference(du, u, norm[0])
+    return du, sums, products
 
 
 def normed_back(dn: Float, v: Float, back: Float) -> Float:
@@ -140,7 +143,7 @@ def totals(noted):  # type: ignore[no-untyped-def]
 
 @kernel
 def mix(u: Float, norm: Float, low: float, high: float, w: Float) -> tuple[Float, Float64, Float64]:
-    """Return v = bounded(u) @ w, (N, C_in) @ (C_in, C_out), and mean and variance of v, (C_out,)."""
+    """Return v = bounded(u) @ w, (N, C_in) @ (C_in, C_out), and v's mean and variance, (C_out,)."""
     v = bounded(u, norm, low, high) @ w
     return v, *fast_norm.moments.reference(v)
 
@@ -414,7 +417,8 @@ def close_backward(
     v : (B, P, C); dy : (B, P, C), or (B, 1, C) where all positions of a clip share it.
     """
     h = bounded(v, norm, low, high)
-    return unbounded(np.broadcast_to(dy, v.shape), h, v, norm, low, high)
+    dn, sums, products = unbounded(np.broadcast_to(dy, v.shape), h, v, norm, low, high)
+    return dn, sums, products
 
 
 @close_backward.jit(parallel=True, error_model="numpy")

@@ -52,7 +52,7 @@ def convolve_params(planes: Float, dy: Float, *, kt: int, kf: int, st: int) -> t
 
 
 def tap_offsets(planes: tuple[int, ...], kt: int, kf: int) -> Int64:
-    """Return where in flat planes of that shape each tap (m, n, c) begins, the last one repeated."""
+    """Return where in flat planes of that shape each tap (m, n, c) begins, padded with the last."""
     _, n_in, sf, n_columns, n_clips = planes
     m, n, c = np.ogrid[:kt, :kf, :n_in]
     columns = ((m * n_in + c) * sf + n % sf) * n_columns + n // sf

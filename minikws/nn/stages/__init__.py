@@ -8,7 +8,7 @@ tests/nn/test_stages.py shows for each. `Network.activations` always goes layer 
 
 A new stage: a subclass of `Stage` in a module of this package with
 
-- `takes`: the exact types of its layers, in order;
+- `takes`: the exact types of its layers, in order (or `length`, for a run of any length);
 - `fits(layers, shape)`: whether strides, sizes and so on are those it is made for;
 - `forward(x, training=...)`, `backward(dy)`, `backward_params(dy)`, as a layer has them. It reads
   `self.layers[i].params` at every call, sets `self.layers[i].grads`, and draws dropout masks with
@@ -24,6 +24,7 @@ from minikws import _jit
 from minikws.nn.layers import Layer, Shape
 from minikws.nn.stages.base import Stage
 from minikws.nn.stages.base import fuse as _fuse
+from minikws.nn.stages.clip_first import NormChain
 from minikws.nn.stages.conv import PooledConv, SpectralConv, WholeClipConv
 from minikws.nn.stages.few_channels import FewChannelsConv, FewChannelsDense
 
@@ -33,6 +34,7 @@ STAGES: list[type[Stage]] = [
     WholeClipConv,
     FewChannelsConv,
     FewChannelsDense,
+    NormChain,
 ]
 
 

@@ -14,8 +14,8 @@ class Stage(Layer):
     """A run of layers with one forward and one backward for all of them.
 
     It has a layer's `forward`, `backward` and `backward_params`, and fills the `grads` of its own
-    layers; their caches stay empty. `takes` says which layers it stands for, in order; one that takes
-    a run of any length has a `length` of its own.
+    layers; their caches stay empty. `takes` says which layers it stands for, in order; one that
+    takes a run of any length has a `length` of its own.
     """
 
     takes: ClassVar[tuple[type[Layer], ...]] = ()

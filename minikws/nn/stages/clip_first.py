@@ -11,7 +11,7 @@ norm's input to the next one's (`nn.fast.chain`), and only these inputs are kept
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from minikws.nn.layers import (
     Layer,
     ReLU,
     ReLU6,
-    Shape,
 )
 from minikws.nn.stages.base import Stage
 
@@ -77,19 +76,19 @@ class NormChain(Stage):
         while _is_norm(layers[at : at + 2]):
             taken = at = at + 2
             at += _convolutions(layers[at : at + 2])
-        return taken + (taken > 0 and [*map(type, layers[taken : taken + 1])] == [GlobalAveragePool])
+        return taken + (
+            taken > 0 and [*map(type, layers[taken : taken + 1])] == [GlobalAveragePool]
+        )
 
     def forward(self, x: Float, *, training: bool = False) -> Float:
         """Return what the last layer does, clip first in memory."""
         self._shape = x.shape
         u = np.ascontiguousarray(x, np.float32)
         u = u if x.ndim == 4 else u[:, :, None]
-        moments: tuple[Float64, Float64] = (np.zeros(0), np.zeros(0))
-        if training:
-            moments = fast_norm.moments(u.reshape(-1, u.shape[3]))
+        moments: Any = fast_norm.moments(u.reshape(-1, u.shape[3])) if training else None
         self._normed: list[_Normed] = []
         self._kept: list[list[Rows]] = []  # of each link: what its convolutions took
-        bias = np.float32(0)
+        bias: Any = np.float32(0)
         for norm, activation, *convs in self._links:
             normed = self._normalize(cast(BatchNorm, norm), moments, bias, training=training)
             self._normed.append(normed)
@@ -99,7 +98,7 @@ class NormChain(Stage):
             self._kept.append([])
             for conv in convs:
                 self._kept[-1].append((u, rows, *bounds))
-                u, *moments = _convolve(conv, u, rows, *bounds)  # type: ignore[assignment]
+                u, *moments = _convolve(conv, u, rows, *bounds)
                 rows, bounds = _nothing(u.shape[3])[:3], UNBOUNDED
                 bias = conv.params.get("b", np.float32(0))
         self._last: Rows = (u, rows, *bounds)
@@ -108,11 +107,10 @@ class NormChain(Stage):
         y = chain.close(u.reshape(-1, u.shape[3]), rows, *bounds)
         return y.reshape(*x.shape[:1], *u.shape[1 : x.ndim - 1], u.shape[3])
 
-    def _normalize(
-        self, norm: BatchNorm, moments: Sequence[Float64], bias: Float, *, training: bool
-    ) -> _Normed:
+    def _normalize(self, norm: BatchNorm, moments: Any, bias: Any, *, training: bool) -> _Normed:
         """Return the norm's numbers for rows without the bias of the convolution before it."""
-        mean, variance = norm.buffers["mean"] - bias, norm.buffers["variance"]
+        mean: Any = norm.buffers["mean"] - bias
+        variance: Any = norm.buffers["variance"]
         if training:
             mean, variance = (m.astype(np.float32) for m in moments)
             fn.moving_average(norm.buffers["mean"], mean + bias, momentum=norm.momentum)
@@ -134,11 +132,11 @@ class NormChain(Stage):
 
     def _backward(self, dy: Float) -> tuple[Float, Float, Float]:
         """Return the gradient behind the first norm, its way through it, and the norm's input."""
-        v, *rest = self._last
+        v, rows, low, high = self._last
         if self._by_mean:
             dy = (dy / np.float32(v[0, ..., 0].size))[:, None]
         dy = np.ascontiguousarray(dy).reshape(len(v), -1, v.shape[3])
-        dn, sums, products = chain.close_backward(dy, _positions(v), *rest)
+        dn, sums, products = chain.close_backward(dy, _positions(v), rows, low, high)
         dn = dn.reshape(v.shape)
         for number in reversed(range(len(self._links))):
             normed, norm = self._normed[number], self._links[number][0]
@@ -193,8 +191,9 @@ def _convolve(
     w = conv.params["w"]
     if type(conv) in POINTWISE:
         n_in, n_out = w.shape[-2:]
-        v, *moments = chain.mix(u.reshape(-1, n_in), rows, low, high, w.reshape(n_in, n_out))
-        return v.reshape(*u.shape[:3], n_out), *moments
+        flat_u, flat_w = u.reshape(-1, n_in), w.reshape(n_in, n_out)
+        v, mean, variance = chain.mix(flat_u, rows, low, high, flat_w)
+        return v.reshape(*u.shape[:3], n_out), mean, variance
     return chain.slide(u, rows, low, high, _taps(conv), *_places(conv, u.shape))
 
 
@@ -206,10 +205,12 @@ def _convolve_backward(
     w = conv.params["w"]
     if type(conv) in POINTWISE:
         n_in, n_out = w.shape[-2:]
-        above = dn.reshape(-1, n_out), v.reshape(-1, n_out), back
-        below = u.reshape(-1, n_in), rows, low, high, w.reshape(n_in, n_out)
-        dw, du, *sums = chain.mix_backward(*above, *below)
-        return dw, du.reshape(u.shape), *sums
+        flat_dn, flat_v = dn.reshape(-1, n_out), v.reshape(-1, n_out)
+        flat_u, flat_w = u.reshape(-1, n_in), w.reshape(n_in, n_out)
+        dw, du, sums, products = chain.mix_backward(
+            flat_dn, flat_v, back, flat_u, rows, low, high, flat_w
+        )
+        return dw, du.reshape(u.shape), sums, products
     taps, places = _taps(conv), _places(conv, u.shape)
     return chain.slide_backward(dn, v, back, u, rows, low, high, taps, *places)
 

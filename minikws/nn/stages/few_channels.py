@@ -19,6 +19,7 @@ from minikws.nn.layers import Conv2D, Dense, Dropout, Flatten, Layer, ReLU, Shap
 from minikws.nn.stages.base import Stage
 
 NO_WORDS = np.zeros(0, np.uint32)
+NO_WORDS.flags.writeable = False
 
 
 class Slide(NamedTuple):
@@ -86,6 +87,7 @@ class FewChannelsConv(Stage):
         n_t, n_f, n_out, n_clips = places.y
         mask = dropout.draw((n_clips, n_t, n_f, n_out), training=training, clip_first=False)
         words, self._scale = (NO_WORDS, 1.0) if mask is None else (mask.words, mask.scale)
+        words.flags.writeable = False  # as drawn bits are: one kind of array, compiled once
         self._x_shape = x.shape
         self._next_w, b = self._next_weights(places)
         weights = np.zeros((n_out, places.offsets.size), w.dtype)
@@ -161,7 +163,7 @@ class FewChannelsDense(FewChannelsConv):
 
     def forward(self, x: Float, *, training: bool = False) -> Float:
         """Return (B, M)."""
-        return self._forward(x, training=training)[0, 0].T
+        return np.asarray(self._forward(x, training=training)[0, 0].T)
 
     def backward_params(self, dy: Float) -> None:
         """Fill both layers' `grads`."""
