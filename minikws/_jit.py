@@ -113,8 +113,6 @@ class Kernel(Generic[P, R]):
 
             assert self.loops is not None
             _make_ready(self.loops.__globals__)
-            if {"dot", "matmul"} & {*self.loops.__code__.co_names}:
-                _put_blas_on_one_thread()
             self._compiled = numba.njit(cache=True, **self._options)(self.loops)
         return self._compiled
 
@@ -175,24 +173,6 @@ def _make_ready(names: dict[str, Any]) -> None:
     for name, value in list(names.items()):
         if isinstance(value, Part):
             names[name] = numba.njit(cache=True)(value.loops)
-
-
-@cache
-def _put_blas_on_one_thread() -> None:
-    """Let products inside a twin run on the thread that asks for them.
-
-    Twins call SciPy's BLAS from parallel loops. An OpenBLAS with threads of its own serves one
-    caller at a time, and its idle threads spin: a step then takes many times as long. NumPy's BLAS
-    is another library, with threads as the user likes.
-    """
-    import ctypes
-
-    from scipy.linalg import cython_blas
-
-    library = ctypes.CDLL(cython_blas.__file__)
-    for name in ("scipy_openblas_set_num_threads", "openblas_set_num_threads"):
-        if hasattr(library, name):
-            getattr(library, name)(1)
 
 
 @cache
