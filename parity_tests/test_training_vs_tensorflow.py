@@ -4,7 +4,8 @@ float64, gradient descent: the loss within 1e-8 relative at every step, for ever
 float32: within 1e-4, over 200 steps for the tutorial's six and over 50 for the others, where
 rounding is not magnified. A ReLU magnifies it: at gradient descent 0.01 without dropout tiny_conv's
 batches bring a ReLU's input to 5e-7 on one side and -1e-6 on the other at step 27, its gradient
-exists on one side only, and the losses part by 1e-3 (float64 there: 5e-13). The networks with
+exists on one side only, and the losses part by 1e-3 (float64 there: 5e-13; the same happens with
+momentum 0.001 and these masks at step 11). The networks with
 batch norm have hundreds of thousands of ReLUs a step: at rate 0.01 raw_ds_conv in float32 parts
 from float64 by 6 to 15 % within 20 steps on either side, and float64 parts from itself as far
 when its first weights are changed by 1e-7. In float32 they start with offsets of 3, which keep the
@@ -168,7 +169,7 @@ def test_float32(name):
     [
         (np.float64, "gradient_descent", 0.01, 0.0, 1e-8),
         (np.float32, "gradient_descent", 0.01, 0.5, 1e-4),
-        (np.float32, "momentum", 0.001, 0.5, 1e-4),
+        (np.float32, "momentum", 0.0005, 0.5, 1e-4),
     ],
 )
 def test_tiny_conv_as_it_is_trained(dtype, optimizer, rate, dropout_rate, tolerance):

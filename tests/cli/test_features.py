@@ -145,6 +145,8 @@ def test_many_pictures_are_drawn_by_processes(
     pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
     pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
     monkeypatch.setattr(feature_batches, "MANY_PICTURES", 3)
+    # --threads would change this process's own pools, which other tests have started
+    monkeypatch.setattr("minikws.cli.main.THREAD_POOLS", ())
     for k in range(3):
         make_wav(tmp_path / "in" / f"{k}.wav", sound(seed=k))
     argv = [tmp_path / "in", "--png", "--threads", "2", "--out"]
