@@ -106,10 +106,20 @@ def test_features_equal_tensorflows_op(model_file: Path, clips: np.ndarray) -> N
 def test_litert_runs_the_file(
     model_file: Path, clips: np.ndarray, int8_features: np.ndarray
 ) -> None:
-    interpreter = litert.Interpreter(model_content=model_file.read_bytes())
-    runner = interpreter.get_signature_runner("serving_default")
-    outputs = load(model_file).outputs(clips)
-    for features, output in zip(int8_features, outputs, strict=True):
-        scores = runner(features=features)["scores"]
-        # LiteRT's own kernels round elsewhere; TFLite Micro is the reference for every bit.
-        assert np.abs(scores.astype(np.int64) - output).max() <= 2
+    # Its default kernels (XNNPACK) scale sums in float32, and its reference kernels, too, differ
+    # from TFLite Micro's in 2 of 2400 outputs of a DS-CNN. A logit one integer off moves a share p
+    # of 256 by p (1 - p) times the logit's scale: TFLite Micro is the reference for every bit.
+    model = load(model_file)
+    graph = model.interpreter.graph.main
+    (logit_scale,) = graph.tensors[graph.ops[-1].inputs[0]].scale
+    shares = model.probabilities(model.outputs(clips))
+    allowed = 1 + 256 * logit_scale * 2 * (shares * (1 - shares)).max(1, keepdims=True)
+    for kind in (litert.OpResolverType.AUTO, litert.OpResolverType.BUILTIN_REF):
+        interpreter = litert.Interpreter(
+            model_content=model_file.read_bytes(), experimental_op_resolver_type=kind
+        )
+        runner = interpreter.get_signature_runner("serving_default")
+        scores = np.concatenate([runner(features=x)["scores"] for x in int8_features])
+        difference = np.abs(scores.astype(np.int64) - model.outputs(clips))
+        assert (difference <= allowed).all()
+        assert (difference == 0).mean() > 0.95
