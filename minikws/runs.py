@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -41,6 +41,27 @@ def find_architecture(model: str, *, source: Path | None = None) -> Architecture
     return own_architecture(model, source=source) if is_own(model) else models.architecture(model)
 
 
+def build_network(
+    entry: Architecture,
+    *,
+    input_shape: tuple[int, int],
+    n_labels: int,
+    rng: np.random.Generator,
+    dropout_rate: float,
+    options: Mapping[str, Any],
+) -> Network:
+    """Build an architecture of the table or of one's own, with fresh weights."""
+    arguments: dict[str, Any] = {
+        "input_shape": input_shape,
+        "n_labels": n_labels,
+        "rng": rng,
+        "dropout_rate": dropout_rate,
+    }
+    if is_own(entry.name):
+        return build_own(entry, **arguments, options=options)
+    return models.build(entry.name, **arguments, **options)
+
+
 def build(
     config: RunConfig, rng: np.random.Generator, *, source: Path | None = None
 ) -> tuple[Frontend, Network]:
@@ -52,17 +73,14 @@ def build(
     """
     frontend = make_frontend(config.frontend)
     settings = frontend.settings
-    arguments: dict[str, Any] = {
-        "input_shape": (settings.n_frames, settings.n_features),
-        "n_labels": len(config.labels),
-        "rng": rng,
-        "dropout_rate": config.train.dropout_rate,
-    }
-    if is_own(config.model):
-        entry = own_architecture(config.model, source=source)
-        network = build_own(entry, **arguments, options=config.model_options)
-    else:
-        network = models.build(config.model, **arguments, **config.model_options)
+    network = build_network(
+        find_architecture(config.model, source=source),
+        input_shape=(settings.n_frames, settings.n_features),
+        n_labels=len(config.labels),
+        rng=rng,
+        dropout_rate=config.train.dropout_rate,
+        options=config.model_options,
+    )
     if config.train.quantize:
         network = quantization_aware(network, frontend.quantization)
     return frontend, network
@@ -170,7 +188,7 @@ def read_calibration(run_or_checkpoint: str | Path) -> Features:
             features = cast(Array, stored["features"])
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise RunError(
-            f"{folder / 'calibration.npz'} is missing or damaged ({error}); export from a run's "
+            f"{folder / CALIBRATION} is missing or damaged ({error}); export from a run's "
             "folder as minikws train wrote it"
         ) from error
     return features

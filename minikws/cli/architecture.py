@@ -80,22 +80,19 @@ def show(entry: Architecture, args: argparse.Namespace, out: Output) -> None:
 
     from minikws.cli.tables import columns
     from minikws.frontend import make_frontend
-    from minikws.models import build
-    from minikws.models.own import build_own, is_own
+    from minikws.runs import build_network
 
     options = {**entry.options, **entry.parse_options(args.model_options)}
     frontend = {"kind": args.frontend} if args.frontend else entry.recipe.frontend
     settings: Any = make_frontend(frontend).settings
-    arguments: dict[str, Any] = {
-        "input_shape": (settings.n_frames, settings.n_features),
-        "n_labels": args.labels_count,
-        "rng": np.random.default_rng(args.seed),
-        "dropout_rate": entry.recipe.dropout_rate,
-    }
-    if is_own(entry.name):
-        network = build_own(entry, **arguments, options=options)
-    else:
-        network = build(entry.name, **arguments, **options)
+    network = build_network(
+        entry,
+        input_shape=(settings.n_frames, settings.n_features),
+        n_labels=args.labels_count,
+        rng=np.random.default_rng(args.seed),
+        dropout_rate=entry.recipe.dropout_rate,
+        options=options,
+    )
     layers = costs(network)
     n_bytes, n_int8 = sum(c.bytes for c in layers), sum(c.int8_bytes for c in layers)
     out.result(

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from minikws.errors import SettingsError
     from minikws.files import write_file
     from minikws.quant import convert, is_quantization_aware, to_float_graph
-    from minikws.runs import load_network, read_calibration
+    from minikws.runs import load_network, read_calibration, run_folder
     from minikws.tflite.c_source import c_source
     from minikws.tflite.metadata import attach
     from minikws.tflite.writer import write_model
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if not source:
         raise SettingsError("nothing to export; name a run's folder or a checkpoint file")
     found, frontend, network = load_network(source)
-    path = Path(args.out) if args.out else _default_file(Path(source))
+    path = Path(args.out) if args.out else run_folder(source) / "model.tflite"
     if args.command == "freeze":
         out.say("a .tflite file is written: there is no graph to freeze")
     if args.float:
@@ -94,11 +94,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         if accuracies["float_accuracy"] - accuracies["int8_accuracy"] > 0.01:
             out.warn("int8 costs more than 1 point; train longer or on more varied clips")
     return 0
-
-
-def _default_file(source: Path) -> Path:
-    folder = source if source.is_dir() else source.parent.parent
-    return folder / "model.tflite"
 
 
 def _info(found: Checkpoint, frontend: Frontend, accuracies: dict[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,10 @@ import numpy as np
 
 from minikws.errors import MinikwsError, SettingsError, ShapeError, nearest
 from minikws.models.registry import COMMON, Architecture, Recipe
+from minikws.models.speech_commands import MICRO_SPEECH
 from minikws.nn import Network
 
-RECIPE = Recipe(steps=(18000, 4000), learning_rates=(0.001, 0.0002))  # tiny_conv's
+RECIPE = Recipe(**MICRO_SPEECH)  # tiny_conv's
 
 
 def is_own(model: str) -> bool:
@@ -123,7 +124,7 @@ def build_own(
         )
     except MinikwsError as error:
         raise type(error)(f"{entry.name} for features {input_shape}: {error}") from error
-    except Exception as error:
+    except Exception as error:  # somebody else's code may raise anything
         raise SettingsError(
             f"{entry.name} raises {_told(error)} for features {input_shape} and {n_labels} "
             "labels; --debug shows where"
@@ -158,7 +159,7 @@ def _execute(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look their module up
     try:
         exec(code, module.__dict__)
-    except Exception as error:
+    except Exception as error:  # somebody else's code may raise anything
         raise SettingsError(
             f"{path} raises {_told(error)} when it is read; correct it, --debug shows where"
         ) from error

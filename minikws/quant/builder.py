@@ -14,8 +14,8 @@ from minikws._typing import Array, Float
 from minikws.errors import SettingsError
 from minikws.fixedpoint import round_half_away
 from minikws.graph import Op, OptionValue, Tensor
+from minikws.nn.layers import Shape
 
-Shape = tuple[int, ...]
 Quantization = tuple[float, int]  # scale, zero point
 
 

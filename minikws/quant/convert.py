@@ -16,11 +16,10 @@ from minikws.graph import Graph, Subgraph
 from minikws.nn import Network
 from minikws.quant.builder import Builder, Int8Builder, Quantization
 from minikws.quant.calibrate import INPUT, Range, observe_ranges
-from minikws.quant.lower import lower_layers
+from minikws.quant.lower import LOGISTIC_OUTPUT, lower_layers
 from minikws.quant.qat import is_quantization_aware, trained_quantizations, without_rounding
 
 SCORES = "scores"
-SCORES_QUANTIZATION: Quantization = (1 / 256, -128)  # SOFTMAX takes no other
 
 
 def convert(
@@ -101,7 +100,7 @@ def _lower(
         input_quantization = (_as_stored(input_quantization[0]), input_quantization[1])
     first = x = builder.activation(INPUT, (n_features,), input_quantization)
     x = lower_layers(builder, network, x)
-    quantization = SCORES_QUANTIZATION if builder.dtype == "int8" else None
+    quantization = LOGISTIC_OUTPUT if builder.dtype == "int8" else None
     scores = builder.activation(SCORES, network.output_shape, quantization)
     builder.op("SOFTMAX", [x], scores, beta=1.0)
     return Graph(

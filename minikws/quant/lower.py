@@ -39,11 +39,12 @@ from minikws.nn.layers import (
     Reshape,
     Residual,
     Sequential,
+    Shape,
     Sigmoid,
     Softmax,
     Tanh,
 )
-from minikws.quant.builder import Builder, Quantization, Shape
+from minikws.quant.builder import Builder, Quantization
 from minikws.quant.fold import folded
 
 LOGISTIC_OUTPUT: Quantization = (1 / 256, -128)  # the operators LOGISTIC and SOFTMAX take no other

@@ -39,9 +39,8 @@ from minikws.nn import (
 )
 from minikws.nn import functional as fn
 from minikws.nn.layers import BatchNorm, ReLU6, Residual, Sequential, Shape
+from minikws.quant.builder import Quantization
 from minikws.quant.calibrate import INPUT
-
-Quantization = tuple[float, int]  # scale, zero point
 
 INPUT_LAYER = "input"  # the layer that rounds the features
 INT8_MIN, INT8_MAX = -128, 127

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minikws._typing import Float
 from minikws.nn import functional as fn
-from minikws.nn.init import draw
-from minikws.nn.layers.base import Shape
-from minikws.nn.layers.sliding import Sliding
+from minikws.nn.layers.convolution import Convolution
 
 
-class Conv2D(Sliding):
+class Conv2D(Convolution):
     """Slide patterns over pictures: (T, F, C_in) -> (T', F', C_out).
 
     Parameters
@@ -51,43 +48,4 @@ class Conv2D(Sliding):
             dilations=dilations,
         )
         shape = (*kernel_size, in_channels, out_channels)
-        self.params = {"w": draw(rng, shape, sigma=sigma, dtype=dtype)}
-        if bias:
-            self.params["b"] = np.zeros(out_channels, dtype)
-
-    def forward(self, x: Float, *, training: bool = False) -> Float:
-        """Return (B, T', F', C_out)."""
-        y, self._cache = fn.conv2d(
-            x,
-            self.params["w"],
-            self.params.get("b"),
-            strides=(self.strides[0], self.strides[1]),
-            padding=self.padding,
-            dilations=(self.dilations[0], self.dilations[1]),
-        )
-        return y
-
-    def backward_params(self, dy: Float) -> None:
-        """Fill `grads`."""
-        self.grads["w"], db = fn.conv2d_backward_params(dy, self._cache)
-        if "b" in self.params:
-            self.grads["b"] = db
-
-    def backward(self, dy: Float) -> Float:
-        """Fill `grads` and return dx."""
-        self.backward_params(dy)
-        return fn.conv2d_backward_input(dy, self._cache)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return (T', F', C_out)."""
-        n_in, n_out = self.params["w"].shape[2:]
-        return *self.positions(input_shape, n_in), n_out
-
-    def multiply_adds(self, input_shape: Shape) -> int:
-        """Return positions times weights."""
-        n_t, n_f, _ = self.output_shape(input_shape)
-        return n_t * n_f * self.params["w"].size
-
-    def __repr__(self) -> str:
-        n_in, n_out = self.params["w"].shape[2:]
-        return f"Conv2D({n_in} -> {n_out}, {self._sizes('kernel')})"
+        self._draw(shape, bias=bias, rng=rng, sigma=sigma, dtype=dtype)

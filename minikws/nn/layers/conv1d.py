@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minikws._typing import Float
 from minikws.nn import functional as fn
-from minikws.nn.init import draw
-from minikws.nn.layers.base import Shape
-from minikws.nn.layers.sliding import Sliding
+from minikws.nn.layers.convolution import Convolution, DepthwiseConvolution
 
 
-class Conv1D(Sliding):
+class Conv1D(Convolution):
     """Slide patterns along time: (T, C_in) -> (T', C_out), weights (k, C_in, C_out).
 
     Parameters
@@ -51,49 +48,10 @@ class Conv1D(Sliding):
             dilations=(dilation,),
         )
         shape = (kernel_size, in_channels, out_channels)
-        self.params = {"w": draw(rng, shape, sigma=sigma, dtype=dtype)}
-        if bias:
-            self.params["b"] = np.zeros(out_channels, dtype)
-
-    def forward(self, x: Float, *, training: bool = False) -> Float:
-        """Return (B, T', C_out)."""
-        y, self._cache = fn.conv2d(
-            x[:, :, None],
-            self.params["w"][:, None],
-            self.params.get("b"),
-            strides=(self.strides[0], 1),
-            padding=self.padding,
-            dilations=(self.dilations[0], 1),
-        )
-        return y[:, :, 0]
-
-    def backward_params(self, dy: Float) -> None:
-        """Fill `grads`."""
-        dw, db = fn.conv2d_backward_params(dy[:, :, None], self._cache)
-        self.grads["w"] = dw[:, 0]
-        if "b" in self.params:
-            self.grads["b"] = db
-
-    def backward(self, dy: Float) -> Float:
-        """Fill `grads` and return dx."""
-        self.backward_params(dy)
-        return fn.conv2d_backward_input(dy[:, :, None], self._cache)[:, :, 0]
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return (T', C_out)."""
-        _, n_in, n_out = self.params["w"].shape
-        return *self.positions(input_shape, n_in), n_out
-
-    def multiply_adds(self, input_shape: Shape) -> int:
-        """Return positions times weights."""
-        return self.output_shape(input_shape)[0] * self.params["w"].size
-
-    def __repr__(self) -> str:
-        _, n_in, n_out = self.params["w"].shape
-        return f"Conv1D({n_in} -> {n_out}, {self._sizes('kernel')})"
+        self._draw(shape, bias=bias, rng=rng, sigma=sigma, dtype=dtype)
 
 
-class DepthwiseConv1D(Sliding):
+class DepthwiseConv1D(DepthwiseConvolution):
     """Slide M patterns of its own along each channel: (T, C) -> (T', C * M), weights (k, C, M).
 
     Parameters
@@ -132,45 +90,4 @@ class DepthwiseConv1D(Sliding):
             dilations=(dilation,),
         )
         shape = (kernel_size, channels, multiplier)
-        self.params = {"w": draw(rng, shape, sigma=sigma, dtype=dtype)}
-        if bias:
-            self.params["b"] = np.zeros(channels * multiplier, dtype)
-
-    def forward(self, x: Float, *, training: bool = False) -> Float:
-        """Return (B, T', C * M)."""
-        y, self._cache = fn.depthwise_conv2d(
-            x[:, :, None],
-            self.params["w"][:, None],
-            self.params.get("b"),
-            strides=(self.strides[0], 1),
-            padding=self.padding,
-            dilations=(self.dilations[0], 1),
-        )
-        return y[:, :, 0]
-
-    def backward_params(self, dy: Float) -> None:
-        """Fill `grads`."""
-        dw, db = fn.depthwise_conv2d_backward_params(dy[:, :, None], self._cache)
-        self.grads["w"] = dw[:, 0]
-        if "b" in self.params:
-            self.grads["b"] = db
-
-    def backward(self, dy: Float) -> Float:
-        """Fill `grads` and return dx."""
-        self.backward_params(dy)
-        return fn.depthwise_conv2d_backward_input(dy[:, :, None], self._cache)[:, :, 0]
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return (T', C * M)."""
-        _, n_channels, n_patterns = self.params["w"].shape
-        return *self.positions(input_shape, n_channels), n_channels * n_patterns
-
-    def multiply_adds(self, input_shape: Shape) -> int:
-        """Return positions times weights."""
-        return self.output_shape(input_shape)[0] * self.params["w"].size
-
-    def __repr__(self) -> str:
-        _, n_channels, n_patterns = self.params["w"].shape
-        return (
-            f"DepthwiseConv1D({n_channels} -> {n_channels * n_patterns}, {self._sizes('kernel')})"
-        )
+        self._draw(shape, bias=bias, rng=rng, sigma=sigma, dtype=dtype)

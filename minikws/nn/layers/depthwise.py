@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minikws._typing import Float
 from minikws.nn import functional as fn
-from minikws.nn.init import draw
-from minikws.nn.layers.base import Shape
-from minikws.nn.layers.sliding import Sliding
+from minikws.nn.layers.convolution import DepthwiseConvolution
 
 
-class DepthwiseConv2D(Sliding):
+class DepthwiseConv2D(DepthwiseConvolution):
     """Slide M patterns of its own over each channel: (T, F, C) -> (T', F', C * M).
 
     Output channel c * M + m is channel c under its pattern m.
@@ -53,45 +50,4 @@ class DepthwiseConv2D(Sliding):
             dilations=dilations,
         )
         shape = (*kernel_size, channels, multiplier)
-        self.params = {"w": draw(rng, shape, sigma=sigma, dtype=dtype)}
-        if bias:
-            self.params["b"] = np.zeros(channels * multiplier, dtype)
-
-    def forward(self, x: Float, *, training: bool = False) -> Float:
-        """Return (B, T', F', C * M)."""
-        y, self._cache = fn.depthwise_conv2d(
-            x,
-            self.params["w"],
-            self.params.get("b"),
-            strides=(self.strides[0], self.strides[1]),
-            padding=self.padding,
-            dilations=(self.dilations[0], self.dilations[1]),
-        )
-        return y
-
-    def backward_params(self, dy: Float) -> None:
-        """Fill `grads`."""
-        self.grads["w"], db = fn.depthwise_conv2d_backward_params(dy, self._cache)
-        if "b" in self.params:
-            self.grads["b"] = db
-
-    def backward(self, dy: Float) -> Float:
-        """Fill `grads` and return dx."""
-        self.backward_params(dy)
-        return fn.depthwise_conv2d_backward_input(dy, self._cache)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return (T', F', C * M)."""
-        n_channels, n_patterns = self.params["w"].shape[2:]
-        return *self.positions(input_shape, n_channels), n_channels * n_patterns
-
-    def multiply_adds(self, input_shape: Shape) -> int:
-        """Return positions times weights."""
-        n_t, n_f, _ = self.output_shape(input_shape)
-        return n_t * n_f * self.params["w"].size
-
-    def __repr__(self) -> str:
-        n_channels, n_patterns = self.params["w"].shape[2:]
-        return (
-            f"DepthwiseConv2D({n_channels} -> {n_channels * n_patterns}, {self._sizes('kernel')})"
-        )
+        self._draw(shape, bias=bias, rng=rng, sigma=sigma, dtype=dtype)
