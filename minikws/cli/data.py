@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from minikws.cli import data_noise
+from minikws.cli import data_noise, data_slice
 from minikws.cli.output import Output
 
-HELP = "make a demo corpus or noise, download Speech Commands, or check a folder of recordings"
+HELP = "make a demo corpus or noise, download Speech Commands, cut or check recordings"
 EXAMPLE = "minikws data check my_words --wanted-words on,off"
 
 
@@ -245,4 +245,5 @@ SUBCOMMANDS = (  # name, help, example, its options, what runs it
         _check,
     ),
     ("noise", data_noise.HELP, data_noise.EXAMPLE, data_noise.configure, data_noise.run),
+    ("slice", data_slice.HELP, data_slice.EXAMPLE, data_slice.configure, data_slice.run),
 )

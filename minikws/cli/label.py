@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from minikws.cli.output import Output
 from minikws.cli.tta_option import add_tta_option, copies_from
@@ -24,7 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("model", nargs="?", metavar="MODEL", help="a .tflite file")
     add("clips", nargs="*", metavar="CLIP", help="WAV files; a folder means its WAVs")
     add("--labels", metavar="FILE_OR_LIST", help="for a model that holds none")
-    add("--frontend", "--preprocess", metavar="KIND", help="for a model that names none")
+    add(
+        "--frontend",
+        "--preprocess",
+        metavar="KIND",
+        help="for a model that names none; settings may follow, as average,hop_ms=20",
+    )
     add("--top", "--how-many-labels", type=int, default=3, metavar="N", help="default 3")
     add("--graph", metavar="FILE", help="the model, as the tutorial spells it")
     add("--wav", "--wav-dir", metavar="CLIP", help="the clip or folder, as the tutorial spells it")
@@ -34,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Label each clip."""
+    from minikws.audio import wav_files
     from minikws.errors import SettingsError
     from minikws.labels import read_labels
     from minikws.pipeline import label_clips, load
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         labels=read_labels(args.labels) if args.labels else None,
         frontend=args.frontend,
     )
-    clips = [path for word in words[1:] for path in wav_files(Path(word))]
+    clips = [path for word in words[1:] for path in wav_files(word)]
     records = label_clips(model, clips, out.say, tta=copies)
     out.result({"model": words[0], "tta": list(copies), "clips": records})
     for record in records:
@@ -62,20 +67,3 @@ def run(args: argparse.Namespace, out: Output) -> int:
         for score in record["scores"][: args.top]:
             out.answer(f"{score['label']} (score = {score['score']:.5f})")
     return 0
-
-
-def wav_files(path: Path) -> list[Path]:
-    """Return a file itself, or a folder's WAV files, sorted.
-
-    Raises
-    ------
-    AudioError : the folder holds none.
-    """
-    if not path.is_dir():
-        return [path]
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() == ".wav")
-    if not found:
-        from minikws.errors import AudioError
-
-        raise AudioError(f"{path} holds no .wav file; name WAV files or a folder of them")
-    return found

@@ -16,6 +16,7 @@ from minikws.cli.tables import confusion_table, label_table
 from minikws.cli.train_config import run_config
 from minikws.cli.train_options import add_train_options
 from minikws.cli.tutorial import accept, explain
+from minikws.labels import SILENCE, UNKNOWN
 
 if TYPE_CHECKING:
     from minikws.checkpoint import RunConfig
@@ -141,23 +142,28 @@ def _run_dir(args: argparse.Namespace, config: RunConfig) -> Path:
     return path
 
 
+WITHOUT_CLIPS = {  # label -> why it may have no clip, and what to do
+    SILENCE: (
+        ": there is no noise in _background_noise_, or --silence-percentage is 0",
+        "make noise with minikws data noise, or leave the label out with --no-silence",
+    ),
+    UNKNOWN: (
+        ": there is no folder of another word, or --unknown-percentage is 0",
+        "add some, or leave the label out with --no-unknown",
+    ),
+}
+
+
 def _describe_corpus(config: RunConfig, corpus: Corpus, out: Output) -> None:
     """Say which clips feed which label, and warn of what will hurt."""
     from minikws.data.splits import PARTITIONS
 
     out.say(label_table(corpus))
-    unknown = config.corpus.unknown and config.corpus.unknown_pct > 0
     for index, label in enumerate(corpus.labels):
         clips = [c for part in PARTITIONS for c in corpus.partitions[part] if c.label == index]
         if not clips:
-            out.warn(
-                f"the label {label} has no clip and can never be learnt; "
-                + (
-                    f"--no-{label.strip('_')} leaves it out"
-                    if label.startswith("_")
-                    else "add some"
-                )
-            )
+            why, remedy = WITHOUT_CLIPS.get(label, ("", "add some"))
+            out.warn(f"the label {label} has no clip and can never be learnt{why}; {remedy}")
         elif len(clips) < 10:
             out.warn(f"{label} has only {len(clips)} clips; several hundred are usual")
     if "silence" in config.corpus.wanted_words and config.corpus.silence:
@@ -165,8 +171,6 @@ def _describe_corpus(config: RunConfig, corpus: Corpus, out: Output) -> None:
             "the wanted word 'silence' stands beside minikws' own label _silence_; "
             "rename the folder or leave the label out with --no-silence"
         )
-    if unknown and not any(c.word not in corpus.labels for c in corpus.partitions["training"]):
-        out.say("there are no other words in the folder to learn _unknown_ from")
 
 
 def _dry_run(config: RunConfig, corpus: Corpus, out: Output) -> int:

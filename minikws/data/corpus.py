@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from minikws._typing import Int16, Int64
-from minikws.audio import read_clip
+from minikws.audio import folder_wavs, read_clip
 from minikws.data.splits import PARTITIONS, Partition, split_of
 from minikws.errors import CorpusError, nearest
 from minikws.labels import BACKGROUND_FOLDER, SILENCE, UNKNOWN, label_order
@@ -95,13 +95,9 @@ class Corpus:
                     f"{nearest(word, sorted(counts))}"
                 )
         self.digest = _digest(self.folder, [path for _, path in files])
-        self.background_paths = _wav_files(self.folder / BACKGROUND_FOLDER)
+        background = self.folder / BACKGROUND_FOLDER
+        self.background_paths = tuple(folder_wavs(background) if background.is_dir() else ())
         self._background: tuple[Int16, ...] | None = None
-        if self.settings.silence and self.settings.silence_pct > 0 and not self.background_paths:
-            raise CorpusError(
-                f"{self.folder} has no {BACKGROUND_FOLDER} folder with WAV files, from which "
-                "silence is cut; add noise recordings, or train with --no-silence"
-            )
         self._index(files)
 
     def _index(self, files: Sequence[tuple[str, Path]]) -> None:
@@ -122,7 +118,8 @@ class Corpus:
         self.unused_words = Counter()
         for partition in ("validation", "testing", "training"):
             n_wanted = len(wanted[partition])
-            n_silence = math.ceil(n_wanted * settings.silence_pct / 100) if settings.silence else 0
+            has_silence = settings.silence and self.background_paths
+            n_silence = math.ceil(n_wanted * settings.silence_pct / 100) if has_silence else 0
             n_unknown = math.ceil(n_wanted * settings.unknown_pct / 100)
             order = rng.permutation(len(others[partition]))
             chosen = [others[partition][i] for i in np.sort(order[:n_unknown])]
@@ -215,7 +212,7 @@ def _scan(folder: Path) -> list[tuple[str, Path]]:
         (child.name.lower(), path)
         for child in sorted(folder.iterdir())
         if child.is_dir() and child.name != BACKGROUND_FOLDER and not child.name.startswith(".")
-        for path in _wav_files(child)
+        for path in folder_wavs(child)
     ]
     if not files:
         raise CorpusError(
@@ -223,16 +220,6 @@ def _scan(folder: Path) -> list[tuple[str, Path]]:
             f"{folder.name}/WORD/SPEAKER_nohash_TAKE.wav, one folder a word"
         )
     return files
-
-
-def _wav_files(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() == ".wav" and not path.name.startswith(".")
-    )
 
 
 def _digest(folder: Path, paths: Sequence[Path]) -> str:

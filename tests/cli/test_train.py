@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,21 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for option in ("--check-nans", "--teacher", "--pseudo-labels", "--augment", "--model-options"):
         assert option in shown
+
+
+def test_two_sounds_without_noise_and_other_words(
+    tone_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of one's own, as the nursery monitor's: two of the four labels stay empty."""
+    (tmp_path / "data").mkdir()
+    for word, name in (("low", "silence"), ("high", "crying")):
+        shutil.copytree(tone_corpus / word, tmp_path / "data" / name)
+    argv = ["train", "--data_dir", str(tmp_path / "data"), "--train_dir", str(tmp_path / "run")]
+    argv += [*TINY, "--wanted_words=silence,crying"]
+    assert main(argv) == 0
+    said = capsys.readouterr().err
+    for label in ("silence", "unknown"):
+        assert f"the label _{label}_ has no clip and can never be learnt" in said
+        assert f"leave the label out with --no-{label}" in said
+    run = load(tmp_path / "run")
+    assert run.config.labels == ("_silence_", "_unknown_", "silence", "crying")

@@ -95,10 +95,11 @@ def own_copy(tone_corpus: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tone_corpus, tmp_path / "tones"))
 
 
-def test_no_background_while_silence_is_asked_for(own_copy: Path) -> None:
+def test_without_background_silence_has_no_clip(own_copy: Path) -> None:
     shutil.rmtree(own_copy / "_background_noise_")
-    with pytest.raises(CorpusError, match=r"no _background_noise_.*--no-silence"):
-        open_tones(own_copy)
+    corpus = open_tones(own_copy)
+    assert corpus.labels[0] == "_silence_"
+    assert not any(clip.label == 0 for clips in corpus.partitions.values() for clip in clips)
     assert open_tones(own_copy, silence=False).labels == ("_unknown_", "low", "high")
     assert open_tones(own_copy, silence_pct=0).labels[0] == "_silence_"
 
