@@ -171,6 +171,74 @@ def read_wav(path_or_bytes: str | Path | bytes, *, name: str | None = None) -> W
     )
 
 
+@dataclass(frozen=True)
+class WavHead:
+    """Where and how the sound lies in a WAV file: what reading it piece by piece needs.
+
+    start : offset of the sound's first byte.
+    n_bytes : length of the sound, None where the header does not know it (written into a pipe).
+    frame_bytes : bytes of one sample of every channel.
+    """
+
+    start: int
+    n_bytes: int | None
+    sample_rate_hz: int
+    frame_bytes: int
+    _format: _Format
+    _name: str
+
+    def decode(self, data: bytes) -> Samples:
+        """Return a piece of the sound, whole frames, as (N, C) int16."""
+        return _decode(data, self._format, self._name)[0]
+
+
+def find_wav_head(beginning: bytes, name: str) -> WavHead | None:
+    """Return what the beginning of a WAV file says of its sound; None: it lies further on.
+
+    Raises
+    ------
+    AudioError : not a WAV file, or a format that cannot be read.
+    """
+    _check_riff(beginning, name)
+    found: _Format | None = None
+    for chunk_id, start, n_bytes in _chunks(beginning):
+        if chunk_id == b"fmt " and found is None:
+            found = _parse_format(beginning[start : start + n_bytes], n_bytes, name)
+        elif chunk_id == b"data" and found is not None:
+            known = n_bytes if n_bytes < STREAMED_BYTES else None
+            frame_bytes = found.n_bytes * found.n_channels
+            return WavHead(start, known, found.sample_rate_hz, frame_bytes, found, name)
+    return None
+
+
+def folder_wavs(folder: Path) -> list[Path]:
+    """Return a folder's WAV files in the order of their names, hidden ones left out.
+
+    macOS and rsync leave "._name.wav" and ".name.wav.x7Ks2" beside the recordings.
+    """
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".wav" and not path.name.startswith(".")
+    )
+
+
+def wav_files(path: str | Path) -> list[Path]:
+    """Return a file itself, or a folder's WAV files.
+
+    Raises
+    ------
+    AudioError : the folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    found = folder_wavs(path)
+    if not found:
+        raise AudioError(f"{path} holds no .wav file; name WAV files or a folder of them")
+    return found
+
+
 def read_clip(
     path: str | Path,
     *,
