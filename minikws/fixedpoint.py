@@ -175,7 +175,8 @@ def activation_range(
 
     Raises
     ------
-    SettingsError : an activation that integer kernels do not know.
+    SettingsError : an activation that integer kernels do not know, or a scale so small that its
+        limits leave int32.
 
     Source: CalculateActivationRangeQuantized, kernel_util.cc (the quotient is float32).
 
@@ -185,7 +186,14 @@ def activation_range(
     limits = np.iinfo(dtype)
 
     def integer_of(real: float) -> int:
-        return zero_point + int(round_half_away(np.float32(real) / np.float32(scale)))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            steps = float(round_half_away(np.float32(real) / np.float32(scale)))
+        if not abs(steps) <= 2**31:
+            raise SettingsError(
+                f"the activation {activation!r} at the scale {scale:g} has limits outside of "
+                "int32; use a scale above 1e-8"
+            )
+        return zero_point + int(steps)
 
     low, high = int(limits.min), int(limits.max)
     if activation == "NONE":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minikws.errors import ModelFileError
-from minikws.graph import Graph, Tensor
-from minikws.runtime import Interpreter
+from minikws.graph import Graph, Op, Subgraph, Tensor
+from minikws.runtime import Interpreter, plan
 from minikws.tflite import write_model
 from parity_tests.tflm_child import Refused, TFLiteMicro
 from tests.tflite import tiny
@@ -284,6 +285,105 @@ def test_transpose(shape: tuple[int, ...], seed: int, oracle: TFLiteMicro) -> No
     inputs = [tiny.activation("x", shape, 0.1, 3), int32("order", order)]
     y = tiny.activation("y", tuple(shape[a] for a in order), 0.1, 3)
     assert_equal(tiny.operator("TRANSPOSE", inputs, y, version=2), oracle, seed)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a model: its type and size, and the value that stands where it is assigned."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    zero_point: int
+
+    def tensor(self, name: str) -> Tensor:
+        if self.dtype == "float32":
+            return Tensor(name, self.shape, self.dtype)
+        return Tensor(name, self.shape, self.dtype, (tiny.float32(0.5),), (self.zero_point,))
+
+
+@given(
+    variables=st.lists(
+        st.builds(
+            Variable,
+            name=st.sampled_from(["a", "b", "c"]),
+            shape=shapes,
+            dtype=st.sampled_from(["int8", "int16", "float32", "int32"]),
+            zero_point=st.sampled_from([0, 0, 1, 127, -1, -128]),
+        ),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda variable: variable.name,
+    ),
+    once=st.booleans(),
+    read_first=st.booleans(),
+    seed=seeds,
+)
+def test_variables(
+    variables: list[Variable], once: bool, read_first: bool, seed: int, oracle: TFLiteMicro
+) -> None:
+    """Variables that are read and assigned in turn, some filled once by a second subgraph."""
+    graph = with_variables(variables, once, read_first, seed)
+    model = write_model(graph)
+    main = graph.main
+    rng = np.random.default_rng(seed)
+    tensors = [main.tensors[i] for i in main.inputs]
+    runs = [tuple(random_values(rng, t) for t in tensors) for _ in range(6)]
+    inputs = [*runs[:3], None, *runs[3:]]
+    assert plan(graph).arena_bytes == oracle.head_bytes(model)
+    ours = Interpreter(model)
+    replies = oracle.run(model, inputs, outputs=len(main.outputs))
+    for arrays, reply in zip(inputs, replies, strict=True):
+        if arrays is None:
+            ours.reset()
+            continue
+        ours.run({t.name: a for t, a in zip(tensors, arrays, strict=True)})
+        for i, expected in zip(main.outputs, reply, strict=True):
+            found = ours.tensor(i)
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found.ravel(), expected.ravel())
+
+
+def with_variables(variables: list[Variable], once: bool, read_first: bool, seed: int) -> Graph:
+    """Each run reads every variable and assigns it what comes in, or the other way round."""
+    tensors: list[Tensor] = []
+    ops: list[Op] = [Op("CALL_ONCE", (), (), {"init_subgraph_index": 1})] if once else []
+    inputs, outputs = [], []
+
+    def add(tensor: Tensor, into: list[Tensor] = tensors) -> int:
+        into.append(tensor)
+        return len(into) - 1
+
+    def handle(variable: Variable, into: list[Tensor], steps: list[Op]) -> int:
+        index = add(Tensor(f"handle of {variable.name}", (1,), "resource"), into)
+        options = {"container": "", "shared_name": variable.name}
+        steps.append(Op("VAR_HANDLE", (), (index,), options))
+        return index
+
+    for variable in variables:
+        number = handle(variable, tensors, ops)
+        value = add(variable.tensor(f"new {variable.name}"))
+        read = add(variable.tensor(f"read {variable.name}"))
+        inputs.append(value)
+        outputs.append(read)
+        steps = [
+            Op("READ_VARIABLE", (number,), (read,)),
+            Op("ASSIGN_VARIABLE", (number, value), ()),
+        ]
+        ops += steps if read_first else steps[::-1]
+    graph = tiny.graph_of(tensors, ops, tuple(inputs), tuple(outputs))
+    if not once:
+        return graph
+    rng = np.random.default_rng(seed)
+    constants: list[Tensor] = []
+    filling: list[Op] = []
+    for variable in variables[:2]:
+        number = handle(variable, constants, filling)
+        tensor = variable.tensor(f"first {variable.name}")
+        value = add(replace(tensor, data=random_values(rng, tensor)), constants)
+        filling.append(Op("ASSIGN_VARIABLE", (number, value), ()))
+    second = Subgraph(tuple(constants), tuple(filling), (), (), "filling")
+    return replace(graph, subgraphs=(graph.main, second))
 
 
 @given(shape=shapes, axis=st.integers(0, 4), seed=seeds)

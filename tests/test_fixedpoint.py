@@ -152,6 +152,11 @@ def test_an_activation_without_integer_form_is_named() -> None:
         fp.activation_range("TANH", 0.1, 0)
 
 
+def test_a_scale_too_small_for_the_limits_of_an_activation() -> None:
+    with pytest.raises(SettingsError, match="'RELU6' at the scale 1e-10 has limits outside"):
+        fp.activation_range("RELU6", 1e-10, 0)
+
+
 @pytest.mark.parametrize("integer_bits", [0, 4, 5, 6])
 def test_exp_negative_is_the_exponential(integer_bits: int) -> None:
     real = -np.linspace(0, min(20.0, 2.0**integer_bits * 0.999), 500)

@@ -262,6 +262,16 @@ def logarithm(values: Int64, *, scale_shift: int) -> Int64:
 
     Source: log_scale.c, Log.
     """
+    half = 1 << (LOG_BITS - 1)
+    scaled: Int64 = (((natural_logarithm(values) << scale_shift) + half) & UINT32) >> LOG_BITS
+    return scaled
+
+
+def natural_logarithm(values: Int64) -> Int64:
+    """Return 2**16 * ln(value), rounded; 0 for 0 and 1. Values below 2**32.
+
+    Source: log_scale.c, Log2FractionPart and the first half of Log.
+    """
     positive = np.maximum(values, 1)  # the logarithm of 1 is 0 too
     power = bit_length(positive) - 1
     fraction = ((positive << LOG_BITS) >> power) - (1 << LOG_BITS)
@@ -270,10 +280,8 @@ def logarithm(values: Int64, *, scale_shift: int) -> Int64:
     low, high = LOG_TABLE[segment], LOG_TABLE[segment + 1]
     within = fraction & ((1 << segment_bits) - 1)
     log2 = (power << LOG_BITS) + fraction + low + (((high - low) * within) >> LOG_BITS)
-    half = 1 << (LOG_BITS - 1)
-    natural = (LN_2 * log2 + half) >> LOG_BITS
-    scaled: Int64 = (((natural << scale_shift) + half) & UINT32) >> LOG_BITS
-    return scaled
+    natural: Int64 = (LN_2 * log2 + (1 << (LOG_BITS - 1))) >> LOG_BITS
+    return natural
 
 
 # ------------------------------------------------------------------------- the two kernels

@@ -10,20 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minikws._jit import ENABLED
 from minikws._typing import Array
 from minikws.errors import SettingsError, ShapeError, nearest
 from minikws.fixedpoint import quantize
 from minikws.graph import Graph, Tensor
+from minikws.runtime.limits import check_limits
 from minikws.runtime.node import Shared
 from minikws.runtime.ops import OPS
 from minikws.runtime.program import Program
 from minikws.tflite import check_graph, read_model
+from minikws.tflite.checks import short
 
+if TYPE_CHECKING:
+    from minikws.runtime.compiled import Compiled
+
+QUANTIZED = ("int8", "uint8", "int16", "int32")
 BATCH_CLIPS = 16  # clips that go through the operators at once; more leave the cache
+COMPILED_CLIPS = 1000  # as many as take the plain form as long as it takes to load Numba
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,9 @@ class Interpreter:
     Parameters
     ----------
     model : a path, the bytes of a .tflite file, or a `Graph`.
+    compiled : run int8 operators as one compiled call where Numba is installed, to the same
+        integers: worth it for a stream, and for many clips one by one. After batches of
+        `COMPILED_CLIPS` in all it happens by itself; a single clip is sooner done without.
 
     Raises
     ------
@@ -49,13 +60,19 @@ class Interpreter:
     UnsupportedOpError : the model has an operator that minikws lacks.
     """
 
-    def __init__(self, model: str | PathLike[str] | bytes | bytearray | memoryview | Graph) -> None:
+    def __init__(
+        self,
+        model: str | PathLike[str] | bytes | bytearray | memoryview | Graph,
+        *,
+        compiled: bool = False,
+    ) -> None:
         name = str(model) if isinstance(model, str | PathLike) else "the model"
         if isinstance(model, Graph):
             check_graph(model)
             self.graph = model
         else:
             self.graph = read_model(model)
+        check_limits(self.graph, name)
         self._shared = Shared(call=self._call)
         self._programs = [
             Program(self.graph, i, OPS, self._shared, name)
@@ -65,6 +82,10 @@ class Interpreter:
         self._tensors = self.graph.main.tensors
         self._values = list(self._main.held)
         self._batches = self._can_batch()
+        self._compiled: Compiled | None = None
+        self._n_batched = 0  # clips that came in batches
+        if compiled:
+            self.compile()
 
     def __repr__(self) -> str:
         def side(tensors: tuple[Tensor, ...]) -> str:
@@ -82,6 +103,15 @@ class Interpreter:
     def outputs(self) -> tuple[Tensor, ...]:
         """The tensors that come out."""
         return tuple(self._tensors[i] for i in self.graph.main.outputs)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether a run depends on those before it, since the last `reset`."""
+        return any(
+            any(tensor.is_variable for tensor in subgraph.tensors)
+            or any(op.name == "VAR_HANDLE" for op in subgraph.ops)
+            for subgraph in self.graph.subgraphs
+        )
 
     def invoke(self, x: Array) -> Array:
         """Run a model with one input and one output.
@@ -157,7 +187,7 @@ class Interpreter:
             raise SettingsError(
                 f"the model has no tensor {name_or_index}; give 0 to {len(self._values) - 1}"
             )
-        value = self._values[name_or_index]
+        value = self._known_values()[name_or_index]
         if value is None:
             raise SettingsError(
                 f"tensor {name_or_index} has no values yet; call invoke() or run() first"
@@ -168,12 +198,12 @@ class Interpreter:
         """Return every intermediate of the last run by its name, inputs and outputs included.
 
         A name that several tensors share is followed by "#" and the index. After a batch of
-        more than `BATCH_CLIPS` they hold its last part.
+        more than `BATCH_CLIPS` they hold its last part, or compiled, its last clip.
         """
         names = [tensor.name for tensor in self._tensors]
         return {
             name if names.count(name) == 1 else f"{name}#{i}": value
-            for i, (name, value) in enumerate(zip(names, self._values, strict=True))
+            for i, (name, value) in enumerate(zip(names, self._known_values(), strict=True))
             if value is not None and self._tensors[i].data is None
         }
 
@@ -201,12 +231,8 @@ class Interpreter:
             self._expect_single("profile() with an array")
             given = [np.asarray(x)]
         self._run(given)
-        times = np.empty((rounds, len(self._main.steps)), np.float64)
-        for row in times:
-            for i, step in enumerate(self._main.steps):
-                start = perf_counter()
-                step.run(self._values)
-                row[i] = perf_counter() - start
+        program = self._compiled or self._main
+        times = [program.time_steps(self._values) for _ in range(rounds)]
         self.reset()
         medians = np.median(times, axis=0)
         total = float(medians.sum()) or 1.0
@@ -214,6 +240,25 @@ class Interpreter:
             OpTime(i, op.name, float(seconds), float(seconds) / total)
             for i, (op, seconds) in enumerate(zip(self.graph.main.ops, medians, strict=True))
         ]
+
+    def compile(self) -> float | None:
+        """Run as compiled calls from now on; the memory of a stream goes with it.
+
+        Returns
+        -------
+        seconds that it took to have the machine code (most of them only once on a machine), or
+        None where the model stays as it is: Numba is not installed, MINIKWS_JIT=0, no int8.
+        """
+        if ENABLED and self._compiled is None:
+            from minikws.runtime.compiled import Compiled
+
+            self._compiled = Compiled(self._main, self._shared)
+        return self._compiled.compile_s if self._compiled else None
+
+    def _known_values(self) -> list[Array | None]:
+        if self._compiled is not None:
+            self._compiled.complete(self._values)
+        return self._values
 
     def _call(self, index: int) -> None:
         self._programs[index].run([])
@@ -249,6 +294,9 @@ class Interpreter:
         n_clips = self._batch_of(prepared)
         if n_clips is None:
             return self._run_once(prepared)
+        self._n_batched += n_clips
+        if self._n_batched >= COMPILED_CLIPS:
+            self.compile()
         at_once = BATCH_CLIPS if self._batches else 1
         parts = [
             self._run_once([array[start : start + at_once] for array in prepared])
@@ -286,27 +334,38 @@ class Interpreter:
             batched and array.ndim == len(tensor.shape) and array.shape[1:] == tensor.shape[1:]
         ):
             raise ShapeError(
-                f"the input {tensor.name!r} is {array.shape}, the model expects {tensor.shape}"
+                f"{self._input_name(index)} is {array.dtype} {array.shape}, the model expects "
+                f"{tensor.dtype} {tensor.shape}"
                 f"{', or (B, ...) for a batch' if batched else ''}; reshape the features"
             )
         if array.dtype == np.dtype(tensor.dtype):
             return array
-        if array.dtype.kind != "f" or (tensor.dtype != "float32" and len(tensor.scale) != 1):
+        is_real = tensor.dtype == "float32"
+        is_quantized = tensor.dtype in QUANTIZED and len(tensor.scale) == 1
+        if array.dtype.kind != "f" or not (is_real or is_quantized):
             raise ShapeError(
-                f"the input {tensor.name!r} is {array.dtype}, the model expects {tensor.dtype}"
-                f"{' or real values as float' if tensor.scale else ''}; convert the features"
+                f"{self._input_name(index)} is {array.dtype} {array.shape}, the model expects "
+                f"{tensor.dtype} {tensor.shape}"
+                f"{' or real values as float' if is_quantized else ''}; convert the features"
             )
         if not np.isfinite(array).all():
             raise SettingsError(
-                f"the input {tensor.name!r} holds values that are not finite; "
+                f"{self._input_name(index)} holds values that are not finite; "
                 "check how the features were computed"
             )
-        if tensor.dtype == "float32":
+        if is_real:
             return array.astype(np.float32)
         return quantize(array, tensor.scale[0], tensor.zero_point[0], tensor.dtype)
 
+    def _input_name(self, index: int) -> str:
+        """Return how messages name an input, and the first operator that reads it."""
+        name, ops = short(self._tensors[index].name), self.graph.main.ops
+        reader = next((i for i, op in enumerate(ops) if index in op.inputs), None)
+        of_op = "" if reader is None else f" of op {reader + 1} of {len(ops)} ({ops[reader].name})"
+        return f"the input {name!r}{of_op}"
+
     def _run_once(self, inputs: list[Array]) -> list[Array]:
-        values = self._main.run(inputs)
+        values = (self._compiled or self._main).run(inputs)
         self._values = values
         results = [values[i] for i in self.graph.main.outputs]
         return [np.array(result) for result in results if result is not None]

@@ -8,17 +8,21 @@ takes the place of a leading 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minikws._typing import Array
+from minikws._typing import Array, Int64
 from minikws.errors import ModelFileError
 from minikws.graph import Op, OptionValue, Subgraph, Tensor
-from minikws.tflite.checks import describe
-from minikws.tflite.schema import complete_options
+from minikws.tflite.checks import describe, short
+from minikws.tflite.schema import OPAQUE_TYPES, complete_options
+
+NOT_HELD = (*OPAQUE_TYPES, "int4")  # types that no NumPy array has
+MAX_MEMORY_BYTES = 2**24  # of all operators; far above any device
 
 Inputs: TypeAlias = Sequence[Array | None]
 Outputs: TypeAlias = tuple[Array, ...]
@@ -43,6 +47,7 @@ class Shared:
     handles : (subgraph, tensor) -> the id of the variable that the tensor stands for.
     variables : the variables' values by id; the first operator that assigns one makes it.
     fills : the byte that each is filled with at first.
+    memories : what single operators remember; all 0 at first.
     call : runs a subgraph that has neither inputs nor outputs.
     """
 
@@ -50,12 +55,15 @@ class Shared:
     handles: dict[tuple[int, int], int] = field(default_factory=dict)
     variables: dict[int, Array] = field(default_factory=dict)
     fills: dict[int, int] = field(default_factory=dict)
+    memories: list[Array] = field(default_factory=list)
     call: Callable[[int], None] = lambda index: None
 
     def reset(self) -> None:
-        """Give every variable its first values again."""
+        """Give every variable and every memory its first values again."""
         for number, array in self.variables.items():
             array.view(np.uint8)[...] = self.fills[number]
+        for array in self.memories:
+            array[...] = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Node:
     inputs : None where the file omits an optional one.
     options : complete, defaults filled in.
     shared : what it shares with other operators; subgraph : the number of its own subgraph.
+    is_moved : its int8 tensors are uint8 in the file, see `runtime.uint8`.
     """
 
     op: Op
@@ -74,6 +83,7 @@ class Node:
     what: str
     shared: Shared = field(default_factory=Shared)
     subgraph: int = 0
+    is_moved: bool = False
 
     @classmethod
     def of(
@@ -99,7 +109,10 @@ class Node:
 
     def refuse(self, sentence: str) -> ModelFileError:
         """Return the error for an operator that TFLite Micro would refuse, too."""
-        return ModelFileError(f"{self.what} {sentence}; export the model again")
+        inputs = [tensor for tensor in self.inputs if tensor is not None]
+        names = f"{_names(inputs)} -> {_names(self.outputs)}"
+        found = short(sentence, 500)  # a damaged file may have long lists
+        return ModelFileError(f"{self.what} {found} (tensors {names}); export the model again")
 
     def expect(self, condition: bool, sentence: str) -> None:
         """Raise the error unless `condition` holds."""
@@ -132,10 +145,30 @@ class Node:
         """Return the weights (input 1) and their values, of the type of input and output."""
         w, values = self.constant(1, "weights")
         self.expect(
-            x.dtype == w.dtype == y.dtype and x.dtype in ("int8", "float32"),
-            f"runs {x.dtype} with {w.dtype} weights to {y.dtype}, expected all int8 or all float32",
+            x.dtype == w.dtype == y.dtype and x.dtype in ("int8", "uint8", "float32"),
+            f"runs {x.dtype} with {w.dtype} weights to {y.dtype}, expected all int8, all uint8 or "
+            "all float32",
         )
         return w, values
+
+    def weight_scales(self, w: Tensor, n_outputs: int, axis: int) -> tuple[float, ...]:
+        """Return the scales of integer weights: one, or in int8 one an output along `axis`."""
+        single = len(w.scale) == 1
+        if w.dtype == "uint8":
+            self.expect(single, f"has {len(w.scale)} scales for uint8 weights, expected 1")
+        self.expect(
+            single or (len(w.scale) == n_outputs and w.axis == axis),
+            f"has {len(w.scale)} weight scales along dimension {w.axis}, expected 1 or "
+            f"{n_outputs} along {axis}",
+        )
+        return w.scale
+
+    def centered(self, w: Tensor, values: Array) -> Int64:
+        """Return a convolution's weights as int64, those of uint8 less their zero point."""
+        if w.dtype == "uint8":
+            return values.astype(np.int64) - w.zero_point[0]
+        self.expect(not any(w.zero_point), "has weights with a zero point other than 0")
+        return values.astype(np.int64)
 
     def bias(self, dtype: str, n_outputs: int, index: int = 2) -> tuple[Tensor, Array] | None:
         """Return the bias and its values, None where it is omitted."""
@@ -151,11 +184,37 @@ class Node:
         )
         return tensor, values
 
+    def ratio(self, *factors: float, over: float = 1.0) -> float:
+        """Return the product of some scales over another, all float32 in the file.
+
+        TFLite Micro computes it in float64. LiteRT computes it in float32 for the operators on
+        uint8 that call this function, and in float64 for the rest, which do not.
+        """
+        is_uint8 = self.is_moved or self.outputs[0].dtype == "uint8"
+        real = np.float32 if is_uint8 else np.float64
+        with np.errstate(over="ignore"):
+            ratio = float(np.prod(np.array(factors, real)) / real(over))
+        self.expect(ratio < np.inf, f"has scales whose ratio is {ratio:g}, expected a finite one")
+        return ratio
+
     def number(self, option: str) -> int:
         """Return a whole-number option."""
         value = self.options[option]
         assert isinstance(value, int)
         return value
+
+    def memory(self, shape: tuple[int, ...], dtype: str) -> Array:
+        """Return zeros that the operator keeps between runs, until the interpreter is reset."""
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        others = sum(array.nbytes for array in self.shared.memories)
+        self.expect(
+            n_bytes + others <= MAX_MEMORY_BYTES,
+            f"remembers {n_bytes} bytes beside {others} of others, expected up to "
+            f"{MAX_MEMORY_BYTES} in all",
+        )
+        array = np.zeros(shape, dtype)
+        self.shared.memories.append(array)
+        return array
 
     def scale(self, tensor: Tensor, what: str) -> float:
         """Return the one scale of an activation tensor."""
@@ -163,3 +222,14 @@ class Node:
             len(tensor.scale) == 1, f"has {len(tensor.scale)} scales for its {what}, expected one"
         )
         return tensor.scale[0]
+
+    def zero_point(self, tensor: Tensor, what: str) -> int:
+        """Return the one zero point of an activation tensor."""
+        self.scale(tensor, what)
+        return tensor.zero_point[0]
+
+
+def _names(tensors: Sequence[Tensor]) -> str:
+    """Return the names of the first tensors, cut where a damaged file makes them long."""
+    names = [repr(short(tensor.name)) for tensor in tensors[:6]]
+    return ", ".join([*names, "..."] if len(tensors) > 6 else names or ["none"])

@@ -1,22 +1,32 @@
 """From sums of products to output values: bias, scaling, zero point, activation.
 
 Convolutions and dense layers end alike. In come sums of weight x input, one row a channel
-(O, P), computed by BLAS in floating point; out come int8 or float32 values of the same shape.
+(O, P), computed by BLAS in floating point; out come int8, uint8 or float32 values of the same
+shape.
 
 Sums of int8 products are whole numbers, and a float holds whole numbers exactly up to 2**24
 (float32) or 2**53 (float64). As long as the sum of absolute values stays below, every partial
 sum is exact, in whatever order BLAS adds; `float_for` picks the type by that bound.
+
+uint8 is the older form, which TFLite Micro has given up; LiteRT's reference kernels still run it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from minikws._typing import Array, Float32, Float64, Int8, Int64
+from minikws._typing import Array, Float32, Float64, Int64
 from minikws.errors import SettingsError
-from minikws.fixedpoint import activation_range, quantize_multiplier, requantize, wrap32
+from minikws.fixedpoint import (
+    activation_range,
+    quantize_multiplier,
+    requantize,
+    round_half_away,
+    wrap32,
+)
 from minikws.graph import Tensor
 from minikws.runtime.node import Node
 
@@ -28,9 +38,13 @@ FLOAT_RANGES = {
 }
 
 
-def float_for(weights: Int64) -> type[np.float32] | type[np.float64]:
-    """Return the float type in which `weights` (O, K) times int8 inputs sums exactly."""
-    return np.float32 if 128 * np.abs(weights).sum(axis=1).max(initial=0) < 2**24 else np.float64
+FARTHEST = {"int8": 128, "uint8": 255}  # from 0 that an input of this type can be
+
+
+def float_for(weights: Int64, dtype: str = "int8") -> type[np.float32] | type[np.float64]:
+    """Return the float type in which `weights` (O, K) times inputs of `dtype` sums exactly."""
+    largest = FARTHEST[dtype] * np.abs(weights).sum(axis=1).max(initial=0)
+    return np.float32 if largest < 2**24 else np.float64
 
 
 class Int8Output:
@@ -47,6 +61,8 @@ class Int8Output:
     The input's zero point is folded into the bias: sum w (x - z) = sum w x - z sum w.
     """
 
+    dtype: ClassVar[type[np.int8] | type[np.uint8]] = np.int8
+
     def __init__(
         self,
         node: Node,
@@ -58,49 +74,48 @@ class Int8Output:
     ) -> None:
         n_outputs = weights.shape[0]
         in_scale, out_scale = node.scale(input, "input"), node.scale(output, "output")
-        # Ratios are taken in float64 from the stored float32 scales, as the C++ code does.
         factors = [
-            quantize_multiplier(in_scale * scale / out_scale)
+            quantize_multiplier(node.ratio(in_scale, scale) / out_scale)
             for scale in np.broadcast_to(np.asarray(weight_scales, np.float64), n_outputs).tolist()
         ]
         node.expect(all(shift <= 30 for _, shift in factors), "scales its sums by more than 2**30")
-        try:
-            low, high = activation_range(
-                str(node.options["fused_activation_function"]), out_scale, output.zero_point[0]
-            )
-        except SettingsError as error:
-            raise node.refuse(f"cannot run: {error}") from error
-        self.low, self.high = low, high
         self.zero_point = output.zero_point[0]
+        self.low, self.high = _clamp(node, out_scale, output)
         self.multiplier = np.array([[m] for m, _ in factors], np.int64)
         self.shift = np.array([[s] for _, s in factors], np.int64)
-        offset = -input.zero_point[0] * weights.sum(axis=1, dtype=np.int64)
-        if bias is not None:
-            offset = offset + bias.astype(np.int64).ravel()
-        self.offset = offset[:, None]
+        self.offset = _offset(weights, bias, input)
+        offset = self.offset.ravel()
 
         # Below 2**22, sums times a 31-bit multiplier keep all their bits in a float64.
-        largest = 128 * np.abs(weights).sum(axis=1, dtype=np.int64) + np.abs(offset)
+        farthest = FARTHEST[input.dtype]
+        largest = farthest * np.abs(weights).sum(axis=1, dtype=np.int64) + np.abs(offset)
         self.is_small = bool(largest.max(initial=0) < 2**22 and self.shift.max(initial=0) <= 0)
-        self.hides_sign = low >= self.zero_point
+        self.hides_sign = self.low >= self.zero_point
+        if self.hides_sign:
+            # `fast` then takes both roundings and the zero point in one step.
+            steps = 2.0 ** (31 - self.shift) * (1 + self.low - self.zero_point)
+            self.is_small &= bool((largest * 2.0**31 + steps.ravel()).max(initial=0) < 2**53)
         self._rows = [(o, m, s) for o, (m, s) in zip(offset.tolist(), factors, strict=True)]
         self._first = self.multiplier * 2.0**-31
         self._first_half = self.offset * self._first + 0.5
         self._second = 2.0 ** self.shift.astype(np.float64)
+        self._both = self._first * self._second
+        self._both_halves = self._first_half * self._second + 0.5 * (self.shift < 0)
+        self._both_halves += self.zero_point - self.low
 
-    def __call__(self, sums: Array) -> Int8:
-        """(O, P) whole numbers as floats -> (O, P) int8."""
+    def __call__(self, sums: Array) -> Array:
+        """(O, P) whole numbers as floats -> (O, P) integers of the output's type."""
         if self.is_small and sums.size > 32:
             return self.fast(sums)
         return self.few(sums) if sums.size <= 32 else self.exact(sums)
 
-    def exact(self, sums: Array) -> Int8:
+    def exact(self, sums: Array) -> Array:
         """Scale in int64, for any size of sum; the form to read."""
         acc = wrap32(sums.astype(np.int64) + self.offset)
         values = requantize(acc, self.multiplier, self.shift) + self.zero_point
-        return np.asarray(np.clip(values, self.low, self.high).astype(np.int8))
+        return np.asarray(np.clip(values, self.low, self.high).astype(self.dtype))
 
-    def few(self, sums: Array) -> Int8:
+    def few(self, sums: Array) -> Array:
         """Scale some values as Python integers: less work than calling NumPy for them."""
         rows = [
             [
@@ -116,26 +131,82 @@ class Int8Output:
             ]
             for row, (offset, multiplier, shift) in zip(sums.tolist(), self._rows, strict=True)
         ]
-        return np.array(rows, np.int8)
+        return np.array(rows, self.dtype)
 
-    def fast(self, sums: Array) -> Int8:
+    def fast(self, sums: Array) -> Array:
         """Scale in float64, where every step is exact (`is_small`): four times as fast."""
-        v: Float64 = np.multiply(sums, self._first, dtype=np.float64)
-        v += self._first_half
-        np.floor(v, out=v)
-        v *= self._second
         # Counted from the lowest value nothing is negative, and the cast rounds down.
+        v: Float64
         if self.hides_sign:
-            # Halves of negative values round the other way, below the clamp: nobody sees it.
-            v += 0.5 + (self.zero_point - self.low)
+            # floor((floor(a) + n) / d) = floor((a + n) / d): the two roundings are one. Halves of
+            # negative values round the other way, below the clamp: nobody sees it.
+            v = np.multiply(sums, self._both, dtype=np.float64)
+            v += self._both_halves
         else:
+            v = np.multiply(sums, self._first, dtype=np.float64)
+            v += self._first_half
+            np.floor(v, out=v)
+            v *= self._second
             v += np.copysign(0.5, v)
             np.trunc(v, out=v)
             v += self.zero_point - self.low
         np.clip(v, 0.0, float(self.high - self.low), out=v)
-        lifted = v.astype(np.uint8).view(np.int8)
-        lifted += np.int8(self.low)  # wraps to where it belongs
+        lifted = v.astype(np.uint8).view(self.dtype)
+        lifted += self.dtype(self.low)  # wraps to where it belongs
         return np.asarray(lifted)
+
+
+class UInt8Output(Int8Output):
+    """The same for convolutions in uint8."""
+
+    dtype: ClassVar[type[np.int8] | type[np.uint8]] = np.uint8
+
+
+class UInt8DenseOutput:
+    """Scale int32 sums of a dense layer to uint8: clamp(round((sums + bias) * ratio) + zero_point).
+
+    LiteRT's dense layers multiply by the real ratio in float64 and round once, halves away from
+    zero, where its convolutions round twice. What then leaves int32 is undefined there, and clamped
+    here. Parameters as of `Int8Output`, one weight scale.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        weights: Int64,
+        weight_scale: float,
+        bias: Array | None,
+        input: Tensor,
+        output: Tensor,
+    ) -> None:
+        out_scale = node.scale(output, "output")
+        self.ratio = node.scale(input, "input") * weight_scale / out_scale
+        self.zero_point = output.zero_point[0]
+        self.low, self.high = _clamp(node, out_scale, output)
+        self.offset = _offset(weights, bias, input)
+
+    def __call__(self, sums: Array) -> Array:
+        """(O, P) whole numbers as floats -> (O, P) uint8."""
+        acc = wrap32(sums.astype(np.int64) + self.offset)
+        values = round_half_away(acc * self.ratio) + self.zero_point
+        return np.asarray(np.clip(values, self.low, self.high).astype(np.uint8))
+
+
+def _clamp(node: Node, scale: float, output: Tensor) -> tuple[int, int]:
+    """Return what the operator's fused activation lets through."""
+    activation = str(node.options["fused_activation_function"])
+    try:
+        return activation_range(activation, scale, output.zero_point[0], output.dtype)
+    except SettingsError as error:
+        raise node.refuse(f"cannot run: {error}") from error
+
+
+def _offset(weights: Int64, bias: Array | None, input: Tensor) -> Int64:
+    """(O, K) weights, (O,) bias -> (O, 1): the bias, and the input's zero point in it."""
+    offset = -input.zero_point[0] * weights.sum(axis=1, dtype=np.int64)
+    if bias is not None:
+        offset = offset + bias.astype(np.int64).ravel()
+    return np.asarray(offset[:, None], np.int64)
 
 
 class FloatOutput:

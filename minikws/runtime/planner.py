@@ -42,15 +42,47 @@ class PlannedBuffer:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A step of the run: the operator at work; -1 of the main subgraph while inputs come in."""
+
+    subgraph: int
+    op: int
+    name: str
+
+    @property
+    def label(self) -> str:
+        """Number from 1 and name, such as "2 CONV_2D"; "1:2 CONV_2D" of subgraph 1."""
+        if self.op == -1:
+            return self.name
+        where = f"{self.subgraph}:" if self.subgraph else ""
+        return f"{where}{self.op + 1} {self.name}"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Every buffer that needs memory, in the order of the graph."""
+    """Every buffer that needs memory, in the order of the graph, and what happens at each step."""
 
     buffers: tuple[PlannedBuffer, ...]
+    steps: tuple[Step, ...]
 
     @property
     def arena_bytes(self) -> int:
         """Memory for all of them: the arena's head."""
         return max((buffer.offset + buffer.n_bytes for buffer in self.buffers), default=0)
+
+    @property
+    def needed_bytes(self) -> tuple[int, ...]:
+        """Bytes of the buffers that must exist at each step; gaps between them not counted."""
+        return tuple(
+            sum(buffer.n_bytes for buffer in self.buffers if buffer.first <= step <= buffer.last)
+            for step in range(len(self.steps))
+        )
+
+    @property
+    def peak(self) -> int:
+        """The first step that needs the most memory."""
+        needed = self.needed_bytes
+        return needed.index(max(needed))
 
 
 @dataclass
@@ -77,12 +109,12 @@ def plan(graph: Graph, name: str = "the model") -> Plan:
     ------
     ModelFileError : an offline plan in the metadata puts two living buffers on one place.
     """
-    lives = _find_lives(graph, name)
+    lives, steps = _find_lives(graph, name)
     _place(lives, name)
-    return Plan(tuple(PlannedBuffer(**vars(life)) for life in lives))
+    return Plan(tuple(PlannedBuffer(**vars(life)) for life in lives), tuple(steps))
 
 
-def _find_lives(graph: Graph, name: str) -> list[_Life]:
+def _find_lives(graph: Graph, name: str) -> tuple[list[_Life], list[Step]]:
     """Walk the operators with one counter and note when each tensor is made and last used."""
     tensors: list[list[_Life]] = []
     for s, subgraph in enumerate(graph.subgraphs):
@@ -97,6 +129,7 @@ def _find_lives(graph: Graph, name: str) -> list[_Life]:
             life.offset = offset
     scratch: list[_Life] = []
     walked: set[int] = set()  # a subgraph that is called once is planned once
+    steps = [Step(0, -1, "input")]
     scope = 0
 
     def walk(s: int) -> None:
@@ -106,12 +139,14 @@ def _find_lives(graph: Graph, name: str) -> list[_Life]:
             tensors[s][index].first = tensors[s][index].last = scope
         for number, op in enumerate(subgraph.ops):
             scope += 1
+            steps.append(Step(s, number, op.name))
             start = scope
             for index in op.outputs:
                 if tensors[s][index].first == _UNSET:
                     tensors[s][index].first = scope
             if op.name == "CALL_ONCE" and not op.custom:
                 scope += 1
+                steps.append(Step(s, number, op.name))
                 target = op.options.get("init_subgraph_index", 0)
                 assert isinstance(target, int)
                 if target not in walked:
@@ -131,7 +166,7 @@ def _find_lives(graph: Graph, name: str) -> list[_Life]:
     ]
     for life in needed + scratch:
         life.n_bytes += -life.n_bytes % ALIGNMENT
-    return needed + scratch
+    return needed + scratch, steps
 
 
 def _needs_memory(graph: Graph, s: int, life: _Life) -> bool:
@@ -156,7 +191,14 @@ def scratch_bytes(op: Op, subgraph: Subgraph) -> tuple[int, ...]:
     def count(index: int) -> int:
         return n_bytes_of("int8", shape(index))
 
-    if op.name == "SVDF" and len(op.inputs) == 5:
+    # An operator that lacks what it needs is refused where it is prepared.
+    if op.name == "SignalRfft" and op.inputs and op.inputs[0] != -1:
+        length = op.options["fft_length"]
+        assert isinstance(length, int)
+        return (n_bytes_of(subgraph.tensors[op.inputs[0]].dtype, (length,)),)
+    if len(op.inputs) < 2 or -1 in op.inputs[:2] or not op.outputs:
+        return ()
+    if op.name == "SVDF" and len(op.inputs) == 5 and shape(op.inputs[0]) and shape(op.inputs[1]):
         rank = op.options.get("rank", 1)
         assert isinstance(rank, int)
         batch, filters = shape(op.inputs[0])[0], shape(op.inputs[1])[0]
@@ -165,10 +207,6 @@ def scratch_bytes(op: Op, subgraph: Subgraph) -> tuple[int, ...]:
         return (4 * batch * filters,)
     if op.name in ("MEAN", "SUM") and len(op.inputs) == 2:
         return 4 * count(op.outputs[0]), 4 * len(shape(op.inputs[0])), 4 * count(op.inputs[1])
-    if op.name == "SignalRfft":
-        length = op.options["fft_length"]
-        assert isinstance(length, int)
-        return (2 * length,)
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         weights = subgraph.tensors[op.inputs[1]]
         if weights.dtype == "int4":

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minikws._typing import Array
-from minikws.errors import UnsupportedOpError
+from minikws.errors import ModelFileError, UnsupportedOpError
 from minikws.graph import Graph, Tensor
-from minikws.runtime.node import Kernel, Node, Shared
+from minikws.runtime.node import NOT_HELD, Kernel, Node, Shared
+from minikws.runtime.uint8 import moved
+from minikws.tflite.checks import short
+from minikws.tflite.schema import CUSTOM_OPTIONS
 
 
 class Step(NamedTuple):
@@ -39,17 +43,24 @@ class Program:
     ) -> None:
         self.subgraph = subgraph = graph.subgraphs[index]
         for i, op in enumerate(subgraph.ops):
-            if op.custom or op.name not in ops:
+            if op.name not in ops or op.custom != (op.name in CUSTOM_OPTIONS):
                 raise UnsupportedOpError(
                     f"op {i + 1} of {len(subgraph.ops)} in {name} is {op.name}, which minikws "
                     f"does not run; it runs {', '.join(ops)}"
                 )
+        for i, tensor in enumerate(subgraph.tensors):
+            if (tensor.is_variable or i in subgraph.inputs) and tensor.dtype in NOT_HELD:
+                raise ModelFileError(
+                    f"tensor {i} ({short(tensor.name)!r}) of {name} is an input or a variable of "
+                    f"type {tensor.dtype}, which minikws does not hold; convert the model with "
+                    "int8 or float32 inputs"
+                )
         self.steps = []
         for i, op in enumerate(subgraph.ops):
-            node = Node.of(subgraph, i, name, shared, index)
-            self.steps.append(Step(ops[op.name], ops[op.name].prepare(node), op.inputs, op.outputs))
+            node, kernel = moved(Node.of(subgraph, i, name, shared, index), ops[op.name])
+            self.steps.append(Step(kernel, kernel.prepare(node), op.inputs, op.outputs))
         self.held: list[Array | None] = [
-            _fresh(tensor) if tensor.is_variable else tensor.data for tensor in subgraph.tensors
+            _fresh(tensor) if _is_there(tensor) else tensor.data for tensor in subgraph.tensors
         ]
 
     def run(self, inputs: Sequence[Array]) -> list[Array | None]:
@@ -62,11 +73,25 @@ class Program:
                 values[i] = array
         return values
 
+    def time_steps(self, values: list[Array | None]) -> list[float]:
+        """Run each operator on the values of the last run; return their seconds."""
+        times = []
+        for step in self.steps:
+            start = perf_counter()
+            step.run(values)
+            times.append(perf_counter() - start)
+        return times
+
     def reset(self) -> None:
         """Give variable tensors their first values again."""
         for tensor, array in zip(self.subgraph.tensors, self.held, strict=True):
             if tensor.is_variable and array is not None:
                 array[...] = _fresh(tensor)
+
+
+def _is_there(tensor: Tensor) -> bool:
+    """Whether a tensor needs no operator: a variable, or one that holds no values."""
+    return tensor.is_variable or (0 in tensor.shape and tensor.dtype not in NOT_HELD)
 
 
 def _fresh(tensor: Tensor) -> Array:

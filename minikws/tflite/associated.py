@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from minikws.errors import ModelFileError
 from minikws.graph import Graph
+from minikws.tflite.checks import short
 from minikws.tflite.flatbuffer import Number, Record, Records, Source, Table, Text, serialize
 
 ASSOCIATED_NAME = "TFLITE_METADATA"
@@ -69,6 +70,6 @@ def check_associated_files(graph: Graph, name: str) -> None:
     for file_name in label_files(graph, name):
         if file_name not in graph.files:
             raise ModelFileError(
-                f"{name} should end with the appended file {file_name}, which is missing; "
+                f"{name} should end with the appended file {short(file_name)}, which is missing; "
                 "the file is damaged or the download incomplete"
             )

@@ -25,12 +25,18 @@ from minikws.tflite.schema import (
 MAX_RANK = 6
 MAX_SUBGRAPHS = 100
 OFFLINE_PLAN = "OfflineMemoryAllocation"
+MAX_TENSORS = 2048  # of all subgraphs; keyword models have less than two hundred
 ADVICE = "export the model again"
 
 
 def describe(op: Op, index: int, subgraph: Subgraph, name: str) -> str:
     """Return how messages name an operator: "op 3 of 7 (CONV_2D) in m.tflite"."""
     return f"op {index + 1} of {len(subgraph.ops)} ({op.name}) in {name}"
+
+
+def short(text: str, length: int = 60) -> str:
+    """Return a part of a message, cut where a damaged file makes it long."""
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def check_graph(graph: Graph, name: str = "the model") -> None:
@@ -50,16 +56,33 @@ def check_graph(graph: Graph, name: str = "the model") -> None:
             f"{name} holds {len(graph.subgraphs)} subgraphs, expected 1 to {MAX_SUBGRAPHS}; "
             f"{ADVICE}"
         )
+    n_tensors = sum(len(subgraph.tensors) for subgraph in graph.subgraphs)
+    if n_tensors > MAX_TENSORS:
+        raise ModelFileError(
+            f"{name} holds {n_tensors} tensors, expected up to {MAX_TENSORS}; "
+            "export a smaller model"
+        )
     for index, subgraph in enumerate(graph.subgraphs):
         part = name if index == 0 else f"subgraph {index} of {name}"
+        owners = _owners(subgraph, part)
         for i, tensor in enumerate(subgraph.tensors):
-            _check_tensor(tensor, f"tensor {i} ({tensor.name!r}) of {part}")
+            _check_tensor(tensor, f"tensor {i} ({short(tensor.name)!r}) of {owners.get(i, part)}")
         _check_order(subgraph, part)
         for i, op in enumerate(subgraph.ops):
             complete_options(op, describe(op, i, subgraph, part))
     _check_calls(graph, name)
     _check_signature(graph, name)
     offline_offsets(graph, name)
+
+
+def _owners(subgraph: Subgraph, part: str) -> dict[int, str]:
+    """Return for each tensor how messages name the first operator that has it."""
+    owners: dict[int, str] = {}
+    for i, op in enumerate(subgraph.ops):
+        what = describe(op, i, subgraph, part)
+        for index in (*op.inputs, *op.outputs):
+            owners.setdefault(index, what)
+    return owners
 
 
 def _check_tensor(tensor: Tensor, what: str) -> None:
@@ -70,9 +93,11 @@ def _check_tensor(tensor: Tensor, what: str) -> None:
             f"{what} has the shape {tensor.shape}, expected up to {MAX_RANK} dimensions of 0 or "
             "more; export it with fixed sizes"
         )
-    if n_bytes_of(tensor.dtype, tensor.shape) > MAX_TENSOR_BYTES:
+    # An array without values must have sizes that multiply, too: NumPy refuses others.
+    if n_bytes_of(tensor.dtype, tuple(max(size, 1) for size in tensor.shape)) > MAX_TENSOR_BYTES:
         raise ModelFileError(
-            f"{what} has the shape {tensor.shape}, more than {MAX_TENSOR_BYTES} bytes; {ADVICE}"
+            f"{what} has the shape {tensor.shape} of {tensor.dtype}, expected up to "
+            f"{MAX_TENSOR_BYTES} bytes; {ADVICE}"
         )
     if tensor.data is not None:
         if tensor.is_variable:
@@ -99,8 +124,9 @@ def _check_quantization(tensor: Tensor, what: str) -> None:
         )
     if not scales:
         return
-    if not all(math.isfinite(scale) and scale > 0 for scale in scales):
-        raise ModelFileError(f"{what} has a scale that is not above 0; {ADVICE}")
+    bad = [scale for scale in scales if not (math.isfinite(scale) and scale > 0)]
+    if bad:
+        raise ModelFileError(f"{what} has the scale {bad[0]}, expected one above 0; {ADVICE}")
     if len(scales) > 1 and not (
         0 <= tensor.axis < len(tensor.shape) and tensor.shape[tensor.axis] == len(scales)
     ):
@@ -110,9 +136,11 @@ def _check_quantization(tensor: Tensor, what: str) -> None:
         )
     if tensor.dtype in ("int8", "uint8", "int16", "int32"):
         limits = np.iinfo(tensor.dtype)
-        if not all(limits.min <= zero_point <= limits.max for zero_point in zero_points):
+        outside = [z for z in zero_points if not limits.min <= z <= limits.max]
+        if outside:
             raise ModelFileError(
-                f"{what} has a zero point outside {limits.min} to {limits.max}; {ADVICE}"
+                f"{what} has the zero point {outside[0]}, expected {limits.min} to {limits.max} "
+                f"for {tensor.dtype}; {ADVICE}"
             )
 
 
@@ -122,7 +150,12 @@ def _check_order(subgraph: Subgraph, part: str) -> None:
 
     def in_range(index: int, what: str) -> None:
         if not 0 <= index < count:
-            raise ModelFileError(f"{what} is tensor {index}, {part} has {count}; {ADVICE}")
+            raise ModelFileError(
+                f"{what} is tensor {index}, {part} has {count}, expected 0 to {count - 1}; {ADVICE}"
+            )
+
+    def named(index: int) -> str:
+        return f"{index} ({short(subgraph.tensors[index].name)!r})"
 
     # A tensor without values needs no buffer: a file cannot say whether it is a constant.
     empty = {i for i, tensor in enumerate(subgraph.tensors) if 0 in tensor.shape}
@@ -135,8 +168,8 @@ def _check_order(subgraph: Subgraph, part: str) -> None:
         in_range(index, f"an input of {part}")
         if index in ready and index not in empty:
             raise ModelFileError(
-                f"input tensor {index} of {part} is a constant, a variable or listed twice; "
-                f"{ADVICE}"
+                f"input tensor {named(index)} of {part} is a constant, a variable or listed "
+                f"twice, expected a tensor of its own; {ADVICE}"
             )
         ready.add(index)
     for i, op in enumerate(subgraph.ops):
@@ -146,23 +179,25 @@ def _check_order(subgraph: Subgraph, part: str) -> None:
                 continue
             in_range(index, f"an input of {what}")
             if index not in ready:
+                maker = next((n for n, o in enumerate(subgraph.ops) if index in o.outputs), None)
+                made = "no operator computes it" if maker is None else f"op {maker + 1} computes it"
                 raise ModelFileError(
-                    f"{what} uses tensor {index} before it is computed, expected operators in "
-                    f"the order they run; {ADVICE}"
+                    f"{what} uses tensor {named(index)} before it is computed ({made}), expected "
+                    f"operators in the order they run; {ADVICE}"
                 )
         for index in op.outputs:
             in_range(index, f"an output of {what}")
             if index in ready and index not in empty:
                 raise ModelFileError(
-                    f"{what} writes tensor {index}, which is an input, a constant or already "
-                    f"computed; {ADVICE}"
+                    f"{what} writes tensor {named(index)}, which is an input, a constant or "
+                    f"already computed, expected a tensor of its own; {ADVICE}"
                 )
             ready.add(index)
     for index in subgraph.outputs:
         in_range(index, f"an output of {part}")
         if index not in ready:
             raise ModelFileError(
-                f"output tensor {index} of {part} is computed by no operator; {ADVICE}"
+                f"output tensor {named(index)} of {part} is computed by no operator; {ADVICE}"
             )
 
 
@@ -181,6 +216,13 @@ def _check_calls(graph: Graph, name: str) -> None:
                     f"{describe(op, i, subgraph, name)} calls subgraph {target}, there are "
                     f"{len(graph.subgraphs)}; {ADVICE}"
                 )
+            called = graph.subgraphs[target]
+            if called.inputs or called.outputs:
+                raise ModelFileError(
+                    f"{describe(op, i, subgraph, name)} calls subgraph {target} with "
+                    f"{len(called.inputs)} inputs and {len(called.outputs)} outputs, expected "
+                    f"none; {ADVICE}"
+                )
             calls[-1].append(target)
     # Take away subgraphs that call nothing that is left; a cycle never becomes empty.
     waiting = set(range(len(calls)))
@@ -198,8 +240,8 @@ def _check_signature(graph: Graph, name: str) -> None:
         for key, index in graph.signature.get(side, {}).items():
             if index not in indices:
                 raise ModelFileError(
-                    f"the signature of {name} names {key!r} as tensor {index} among the {side}, "
-                    f"which are {list(indices)}; {ADVICE}"
+                    f"the signature of {name} names {short(key)!r} as tensor {index} among the "
+                    f"{side}, which are {short(str(list(indices)))}; {ADVICE}"
                 )
 
 

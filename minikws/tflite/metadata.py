@@ -1,9 +1,10 @@
 """What a model says about itself: labels, frontend, training.
 
 Two forms stand side by side. minikws' own is a metadata buffer named ``minikws``: JSON with
-`version`, `labels`, `frontend` (its kind and every setting), `sample_rate_hz`, `clip_ms` and
-`training`. The ecosystem's is a ``TFLITE_METADATA`` buffer that says which appended file
-holds the labels of the output, so that other tools show the words too.
+`version`, `labels`, `frontend` (its kind and every setting), `sample_rate_hz`, `clip_ms`,
+`training` and `recognizer` (how its scores become words on a stream). The ecosystem's is a
+``TFLITE_METADATA`` buffer that says which appended file holds the labels of the output, so that
+other tools show the words too.
 
 minikws' own is asked first. The other form's bytes are in `minikws.tflite.associated`.
 """
@@ -19,6 +20,7 @@ from typing import Any
 from minikws.errors import ModelFileError
 from minikws.graph import Graph
 from minikws.tflite.associated import ASSOCIATED_NAME, LABELS_FILE, describe_labels, label_files
+from minikws.tflite.checks import short
 from minikws.tflite.reader import ModelSource, read_model
 
 INFO_NAME = "minikws"
@@ -31,7 +33,7 @@ def attach(graph: Graph, info: Mapping[str, Any]) -> Graph:
     Parameters
     ----------
     info : `labels` (list of texts), `frontend` (with its `kind`), `sample_rate_hz`, `clip_ms`,
-        `training`, each optional; `version` is added.
+        `training`, `recognizer`, each optional; `version` is added.
 
     Raises
     ------
@@ -109,7 +111,8 @@ def _open(model: Graph | ModelSource) -> tuple[Graph, str]:
 def _check_info(record: Any, what: str) -> None:
     def expect(condition: bool, sentence: str) -> None:
         if not condition:
-            raise ModelFileError(f"{what} is wrong: {sentence}; export the model again")
+            found = short(sentence, 500)  # a damaged file may hold anything
+            raise ModelFileError(f"{what} is wrong: {found}; export the model again")
 
     def is_number(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12
@@ -143,8 +146,8 @@ def _check_info(record: Any, what: str) -> None:
                 is_number(record[field]),
                 f"expected {field} as a number above 0, found {record[field]!r}",
             )
-    if "training" in record:
+    for field in ("training", "recognizer"):
         expect(
-            isinstance(record["training"], Mapping),
-            f"expected training as an object, found {record['training']!r}",
+            isinstance(record.get(field, {}), Mapping),
+            f"expected {field} as an object, found {record.get(field)!r}",
         )

@@ -25,7 +25,7 @@ from minikws.graph import Graph, Op, OptionValue, Subgraph, Tensor
 from minikws.tflite import flexbuffer, schema
 from minikws.tflite.archive import read_files
 from minikws.tflite.associated import check_associated_files
-from minikws.tflite.checks import MAX_RANK, check_graph
+from minikws.tflite.checks import MAX_RANK, check_graph, short
 from minikws.tflite.flatbuffer import Source, Table
 
 ModelSource: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview
@@ -124,8 +124,8 @@ def _operator_code(table: Table) -> tuple[str, bool, int]:
         custom_name = table.string(1)
         if custom_name not in schema.CUSTOM_OPTIONS:
             raise UnsupportedOpError(
-                f"{name} uses the custom operator {custom_name!r}, which minikws does not run; "
-                f"known are {', '.join(schema.CUSTOM_OPTIONS)}"
+                f"{name} uses the custom operator {short(custom_name)!r}, which minikws does not "
+                f"run; known are {', '.join(schema.CUSTOM_OPTIONS)}"
             )
         return custom_name, True, version
     if not 0 <= code < len(schema.BUILTIN_NAMES):
@@ -295,7 +295,7 @@ def _metadata(root: Table, buffers: list[memoryview | None]) -> MappingProxyType
         data = _buffer(buffers, table.integer(1, "I"), table) or b""
         root.source.spend(len(data), table.what)
         if name in result:
-            raise root.source.damaged(f"it has two metadata entries named {name!r}")
+            raise root.source.damaged(f"it has two metadata entries named {short(name)!r}")
         result[name] = bytes(data)
     return MappingProxyType(result)
 

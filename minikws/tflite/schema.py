@@ -165,9 +165,19 @@ OPTIONS: Mapping[str, Options | None] = {
 # Custom operators: the exact set of their options, with the lowest and highest value. TFLite
 # Micro reads most of them by alphabetical position, so a key too many would shift the others.
 CUSTOM_OPTIONS: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "SignalDelay": {"delay_length": (0, 2**20)},
+    "SignalFramer": {"frame_size": (1, 2**20), "frame_step": (1, 2**20), "prefill": (0, 1)},
+    "SignalIrfft": {"T": (0, 18), "fft_length": (4, 2**15)},
+    "SignalOverlapAdd": {"T": (0, 18), "frame_step": (1, 2**20)},
+    "SignalStacker": {
+        "num_channels": (1, 2**20),
+        "stacker_left_context": (0, 2**20),
+        "stacker_right_context": (0, 2**20),
+        "stacker_step": (1, 2**20),
+    },
     "SignalWindow": {"shift": (0, 31)},
     "SignalFftAutoScale": {},
-    "SignalRfft": {"T": (0, 18), "fft_length": (64, 2048)},
+    "SignalRfft": {"T": (0, 18), "fft_length": (4, 2**15)},
     "SignalEnergy": {"end_index": (0, 2049), "start_index": (0, 2049)},
     "SignalFilterBank": {"num_channels": (1, 4096)},
     "SignalFilterBankSquareRoot": {},
@@ -300,13 +310,14 @@ def _checked_custom_options(op: Op, what: str) -> dict[str, OptionValue]:
         return dict(op.options)
     if set(op.options) != set(allowed):
         raise ModelFileError(
-            f"{what} has the options {sorted(op.options)}, expected {sorted(allowed)}; "
+            f"{what} has the options {str(sorted(op.options))[:200]}, expected {sorted(allowed)}; "
             "export it again with the converter of TFLite Micro"
         )
     for name, value in op.options.items():
         low, high = allowed[name]
         if not isinstance(value, int) or not low <= value <= high:
             raise ModelFileError(
-                f"{what} has {name}={value!r}, expected {low} to {high}; export the model again"
+                f"{what} has {name}={repr(value)[:60]}, expected {low} to {high}; "
+                "export the model again"
             )
     return dict(op.options)

@@ -131,9 +131,13 @@ def test_float_input_is_quantized_by_the_files_scale() -> None:
     [
         (
             np.zeros((10, 6), np.int8),
-            r"'features' is \(10, 6\), the model expects \(1, 60\), or \(B",
+            r"'features' of op 1 of 5 \(RESHAPE\) is int8 \(10, 6\), the model expects int8 \(1, 60\), "
+            r"or \(B",
         ),
-        (np.zeros((1, 60), np.int32), "is int32, the model expects int8 or real values"),
+        (
+            np.zeros((1, 60), np.int32),
+            r"is int32 \(1, 60\), the model expects int8 \(1, 60\) or real values",
+        ),
         (np.zeros((0, 60), np.int8), "the batch holds no clip"),
     ],
 )
@@ -144,7 +148,9 @@ def test_wrong_inputs(x: np.ndarray, words: str) -> None:
 
 def test_input_that_is_not_finite() -> None:
     x = np.full((1, 60), np.nan, np.float32)
-    with pytest.raises(SettingsError, match="'features' holds values that are not finite"):
+    with pytest.raises(
+        SettingsError, match="'features' of op 1 of 5 .* holds values that are not finite"
+    ):
         Interpreter(tiny.keyword_model()).invoke(x)
 
 
@@ -213,14 +219,23 @@ def test_an_operator_that_minikws_lacks() -> None:
         Interpreter(replace(graph, subgraphs=(replace(graph.main, ops=(op,)),)))
 
 
-def test_the_preprocessor_needs_more_operators(tflm: Path) -> None:
-    with pytest.raises(UnsupportedOpError, match=r"op \d+ of \d+ in .*int8.tflite is Signal"):
-        Interpreter(tflm / "audio_preprocessor_int8.tflite")
+@pytest.mark.parametrize(("name", "custom"), [("SOFTMAX", True), ("SignalPCAN", False)])
+def test_a_custom_operator_is_known_by_its_kind_too(name: str, custom: bool) -> None:
+    graph = tiny.softmax()
+    op = Op(name, (0,), (1,), custom=custom)
+    with pytest.raises(UnsupportedOpError, match=f"op 1 of 1 in the model is {name}"):
+        Interpreter(replace(graph, subgraphs=(replace(graph.main, ops=(op,)),)))
 
 
-def test_the_uint8_model_is_refused_with_its_type(tflm: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"runs uint8 with uint8 weights.*expected all int8"):
-        Interpreter(tflm / "tiny_conv_simple_uint8.tflite")
+def test_a_transpose_takes_a_batch() -> None:
+    x = tiny.activation("x", (1, 1, 3, 2), 0.1, 3)
+    y = tiny.activation("y", (1, 2, 1, 3), 0.1, 3)
+    order = tiny.constant("order", [1, 3, 0, 2], "int32")
+    model = Interpreter(tiny.operator("TRANSPOSE", [x, order], y))
+    clips = np.arange(30, dtype=np.int8).reshape(5, 1, 3, 2)
+    one_by_one = np.concatenate([model.invoke(clip[None]) for clip in clips])
+    np.testing.assert_array_equal(model.invoke(clips), one_by_one)
+    assert model._can_batch()
 
 
 conv, depthwise, dense = tiny.conv, tiny.conv(depthwise=True, channels=2), tiny.dense

@@ -195,12 +195,13 @@ def operator(
     *,
     version: int = 1,
     omit: tuple[int, ...] = (),
+    custom: bool = False,
 ) -> Graph:
     """One operator on tensors of one's own; those without data are the model's inputs."""
     n, outputs = len(inputs), output if isinstance(output, list) else [output]
     results = tuple(range(n, n + len(outputs)))
     named = tuple(-1 if i in omit else i for i in range(n))
-    op = Op(name, named, results, options or {}, version)
+    op = Op(name, named, results, options or {}, version, custom)
     computed = tuple(i for i, t in enumerate(inputs) if t.data is None and not t.is_variable)
     return graph_of([*inputs, *outputs], [op], computed, results)
 

@@ -20,12 +20,12 @@ def prepare(node: Node) -> int:
     ModelFileError : what TFLite Micro refuses: mixed types or scales, shapes that differ
         elsewhere, a fused activation.
     """
-    y = node.outputs[0]
     inputs = [node.input(i, f"input {i}") for i in range(len(node.inputs))]
     node.expect(
         len(inputs) >= 1 and len(node.outputs) == 1,
         f"has {len(inputs)} inputs and {len(node.outputs)} outputs, expected 1 or more and 1",
     )
+    y = node.outputs[0]
     node.expect(
         node.options["fused_activation_function"] == "NONE", "has a fused activation, expected none"
     )
@@ -36,7 +36,8 @@ def prepare(node: Node) -> int:
     if y.dtype == "int8":
         node.expect(
             all(x.scale == y.scale and x.zero_point == y.zero_point for x in inputs),
-            "joins tensors of other scales than its output's",
+            f"joins tensors of the scales {[(*x.scale, *x.zero_point) for x in inputs]}, expected "
+            f"its output's, {(*y.scale, *y.zero_point)}",
         )
     rank, axis = len(y.shape), node.number("axis")
     node.expect(

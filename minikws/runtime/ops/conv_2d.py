@@ -1,10 +1,10 @@
-"""CONV_2D: every output channel is a sum over a patch of the input, in int8 or float32.
+"""CONV_2D: every output channel is a sum over a patch of the input, in int8, uint8 or float32.
 
 Tensors: input (B, H, W, C), weights (O, kh, kw, C / groups), bias (O,) or none; output
 (B, OH, OW, O). One matrix product does it: patches as columns, channels as rows.
 
 Source: reference_integer_ops::ConvPerChannel, tensorflow/lite/kernels/internal; ConvPrepare of
-TFLite Micro.
+TFLite Micro. uint8: reference_ops::Conv.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from minikws._typing import Array
 from minikws.runtime.node import Inputs, Node, Outputs
-from minikws.runtime.outputs import FloatOutput, Int8Output, float_for
+from minikws.runtime.outputs import FloatOutput, Int8Output, UInt8Output, float_for
 from minikws.runtime.windows import Geometry
 
 
@@ -39,9 +39,8 @@ def prepare(node: Node) -> State:
 
     Raises
     ------
-    ModelFileError : what TFLite Micro refuses: other types than int8 x int8 or float32 x
-        float32, scales that fit neither one nor all channels, shapes that do not belong
-        together.
+    ModelFileError : what TFLite Micro refuses: mixed types, scales that fit neither one nor all
+        channels, shapes that do not belong together.
     """
     node.expect_counts((2, 3), 1)
     x, y = node.input(0, "input"), node.outputs[0]
@@ -65,26 +64,24 @@ def prepare(node: Node) -> State:
         parts = np.split(bias[1].ravel(), groups) if bias else [None] * groups
         floats = tuple(FloatOutput(node, part, n_outputs // groups) for part in parts)
         return State(geometry, matrix.astype(np.float32), floats, 0)
-    node.expect(
-        len(w.scale) in (1, n_outputs) and (len(w.scale) == 1 or w.axis == 0),
-        f"has {len(w.scale)} weight scales along dimension {w.axis}, expected 1 or {n_outputs} "
-        "along 0",
-    )
-    node.expect(not any(w.zero_point), "has weights with a zero point other than 0")
+    scales = node.weight_scales(w, n_outputs, 0)
+    matrix = node.centered(w, matrix)
     bias = node.bias("int32", n_outputs)
+    node.expect(bias is not None or x.dtype != "uint8", "lacks its bias, which uint8 needs")
     per_group = n_outputs // groups
+    output = UInt8Output if x.dtype == "uint8" else Int8Output
     finish = tuple(
-        Int8Output(
+        output(
             node,
-            matrix[g].astype(np.int64),
-            w.scale if len(w.scale) == 1 else w.scale[g * per_group : (g + 1) * per_group],
+            matrix[g],
+            scales if len(scales) == 1 else scales[g * per_group : (g + 1) * per_group],
             bias[1].ravel()[g * per_group : (g + 1) * per_group] if bias else None,
             x,
             y,
         )
         for g in range(groups)
     )
-    exact = float_for(weights.reshape(n_outputs, -1).astype(np.int64))
+    exact = float_for(matrix.reshape(n_outputs, -1), x.dtype)
     return State(geometry, matrix.astype(exact), finish, x.zero_point[0])
 
 
@@ -100,7 +97,7 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
         for g, (weights, finish) in enumerate(zip(state.weights, state.finish, strict=True))
     ]
     y = results[0] if groups == 1 else np.concatenate(results)
-    return (np.ascontiguousarray(y.T).reshape(len(x), *state.geometry.output, -1),)
+    return (np.ascontiguousarray(y.T).reshape(len(x), *state.geometry.output, len(y)),)
 
 
 def _columns(geometry: Geometry, padded: Array, first: int, depth: int, n_taps: int) -> Array:

@@ -1,11 +1,12 @@
-"""DEPTHWISE_CONV_2D: every output channel looks at one input channel, in int8 or float32.
+"""DEPTHWISE_CONV_2D: every output channel looks at one input channel; int8, uint8 or float32.
 
 Tensors: input (B, H, W, C), weights (1, kh, kw, C * multiplier), bias or none; output
 (B, OH, OW, C * multiplier). Output channel c reads input channel c // multiplier. With one
-input channel it is a plain convolution and one matrix product; else the kernel's few taps
-are added up one after the other.
+input channel it is a plain convolution and one matrix product; else each channel sums its few
+taps by itself.
 
 Source: reference_integer_ops::DepthwiseConvPerChannel; DepthwiseConvPrepare of TFLite Micro.
+uint8: reference_ops::DepthwiseConv.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from minikws._typing import Array
 from minikws.runtime.node import Inputs, Node, Outputs
-from minikws.runtime.outputs import FloatOutput, Int8Output, float_for
+from minikws.runtime.outputs import FloatOutput, Int8Output, UInt8Output, float_for
 from minikws.runtime.windows import Geometry
 
 
@@ -70,16 +71,13 @@ def prepare(node: Node) -> State:
         bias = node.bias("float32", n_outputs)
         floats = FloatOutput(node, bias[1] if bias else None, n_outputs)
         return State(geometry, matrix.astype(np.float32), multiplier, floats, 0)
-    node.expect(
-        len(w.scale) in (1, n_outputs) and (len(w.scale) == 1 or w.axis == 3),
-        f"has {len(w.scale)} weight scales along dimension {w.axis}, expected 1 or {n_outputs} "
-        "along 3",
-    )
-    node.expect(not any(w.zero_point), "has weights with a zero point other than 0")
+    scales = node.weight_scales(w, n_outputs, 3)
+    matrix = node.centered(w, matrix)
     bias = node.bias("int32", n_outputs)
-    rows = matrix.T.astype(np.int64)
-    finish = Int8Output(node, rows, w.scale, bias[1] if bias else None, x, y)
-    return State(geometry, matrix.astype(float_for(rows)), multiplier, finish, x.zero_point[0])
+    output = UInt8Output if x.dtype == "uint8" else Int8Output
+    finish = output(node, matrix.T, scales, bias[1] if bias else None, x, y)
+    exact = float_for(matrix.T, x.dtype)
+    return State(geometry, matrix.astype(exact), multiplier, finish, x.zero_point[0])
 
 
 def evaluate(state: State, inputs: Inputs) -> Outputs:
@@ -88,15 +86,14 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
     assert x is not None
     geometry, n_outputs = state.geometry, state.weights.shape[1]
     padded = geometry.pad(x, state.fill, state.weights.dtype.type)
-    patches = geometry.patches(padded)  # (B, OH, OW, kh, kw, C)
     if x.shape[3] == 1:
+        patches = geometry.patches(padded)  # (B, OH, OW, kh, kw, 1)
         columns = patches.transpose(3, 4, 5, 0, 1, 2).reshape(len(state.weights), -1)
         sums = state.weights.T @ columns
     else:
-        acc = np.zeros((len(x), *geometry.output, n_outputs), padded.dtype)
-        for (m, n), weights in zip(np.ndindex(geometry.kernel), state.weights, strict=True):
-            tap = patches[:, :, :, m, n]
-            acc += (np.repeat(tap, state.multiplier, 3) if state.multiplier > 1 else tap) * weights
+        each = np.repeat(padded, state.multiplier, 3) if state.multiplier > 1 else padded
+        weights = state.weights.reshape(*geometry.kernel, n_outputs)
+        acc = np.einsum("bijmnc,mnc->bijc", geometry.patches(each), weights)
         sums = np.ascontiguousarray(acc.reshape(-1, n_outputs).T)
     y = state.finish(sums)
     return (np.ascontiguousarray(y.T).reshape(len(x), *geometry.output, n_outputs),)

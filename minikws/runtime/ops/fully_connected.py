@@ -1,10 +1,11 @@
-"""FULLY_CONNECTED: every output is a sum over the whole input row, in int8 or float32.
+"""FULLY_CONNECTED: every output is a sum over the whole input row, in int8, uint8 or float32.
 
 Tensors: input of any shape, flattened to rows of D values; weights (O, D); bias (O,) or none;
 output rows of O values. The weights' zero point is honoured where there is one scale, and
 taken as 0 where there is one for each output.
 
-Source: reference_integer_ops::FullyConnected; FullyConnectedPrepare of TFLite Micro.
+Source: reference_integer_ops::FullyConnected; FullyConnectedPrepare of TFLite Micro. uint8:
+reference_ops::FullyConnected.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from minikws._typing import Array
 from minikws.runtime.node import Inputs, Node, Outputs
-from minikws.runtime.outputs import FloatOutput, Int8Output, float_for
+from minikws.runtime.outputs import FloatOutput, Int8Output, UInt8DenseOutput, float_for
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class State:
     """
 
     weights: Array
-    finish: Int8Output | FloatOutput
+    finish: Int8Output | UInt8DenseOutput | FloatOutput
     shape: tuple[int, ...]
 
 
@@ -64,23 +65,24 @@ def prepare(node: Node) -> State:
         bias = node.bias("float32", n_outputs)
         floats = FloatOutput(node, bias[1] if bias else None, n_outputs)
         return State(weights, floats, y.shape[1:])
-    node.expect(
-        len(w.scale) in (1, n_outputs) and (len(w.scale) == 1 or w.axis == 0),
-        f"has {len(w.scale)} weight scales along dimension {w.axis}, expected 1 or {n_outputs} "
-        "along 0",
-    )
+    scales = node.weight_scales(w, n_outputs, 0)
     bias = node.bias("int32", n_outputs)
-    if bias is not None and len(w.scale) == 1:
-        product = node.scale(x, "input") * w.scale[0]
+    if bias is not None and len(scales) == 1:
+        product = node.scale(x, "input") * scales[0]
         difference = abs(product - node.scale(bias[0], "bias")) / node.scale(y, "output")
         node.expect(
             difference <= 0.02,
             f"has a bias with the scale {bias[0].scale[0]:g}, expected {product:g}, the input's "
             "times the weights'",
         )
-    centered = weights.astype(np.int64) - (w.zero_point[0] if len(w.scale) == 1 else 0)
-    finish = Int8Output(node, centered, w.scale, bias[1] if bias else None, x, y)
-    return State(centered.astype(float_for(centered)), finish, y.shape[1:])
+    centered = weights.astype(np.int64) - (w.zero_point[0] if len(scales) == 1 else 0)
+    biases = bias[1] if bias else None
+    finish: Int8Output | UInt8DenseOutput
+    if x.dtype == "uint8":
+        finish = UInt8DenseOutput(node, centered, scales[0], biases, x, y)
+    else:
+        finish = Int8Output(node, centered, scales, biases, x, y)
+    return State(centered.astype(float_for(centered, x.dtype)), finish, y.shape[1:])
 
 
 def evaluate(state: State, inputs: Inputs) -> Outputs:

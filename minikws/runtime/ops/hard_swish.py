@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from minikws._typing import Array, Int64
-from minikws.fixedpoint import quantize_multiplier, rounding_shift
+from minikws.fixedpoint import quantize_multiplier
 from minikws.runtime.node import Node
 from minikws.runtime.ops.table import INT8_VALUES, State, as_table, checked_dtype
 
@@ -41,11 +41,11 @@ def prepare(node: Node) -> State:
     if gate_shift > 0:
         gate = _saturate(gate << 1)
     if gate_shift < 0:
-        gate = rounding_shift(gate, -gate_shift)
+        gate = _shift_down(gate, -gate_shift)
     gate = (gate + 2**15) >> 1
     scaled = gate * product
     swished = np.where(scaled >= 0, scaled >> 15, -(-scaled >> 15))  # truncates
-    return State(as_table(rounding_shift(swished, -shift) + y.zero_point[0]), _real)
+    return State(as_table(_shift_down(swished, -shift) + y.zero_point[0]), _real)
 
 
 def _half(factor: tuple[int, int]) -> tuple[int, int]:
@@ -61,6 +61,18 @@ def _doubling_high(a: Int64, b: int) -> Int64:
     product = a * b
     nudged = product + np.where(product >= 0, 2**14, 1 - 2**14)
     return _saturate(np.where(nudged >= 0, nudged >> 15, -(-nudged >> 15)))
+
+
+def _shift_down(values: Int64, bits: int) -> Int64:
+    """Divide by 2**bits, halves away from zero, in 16 bits.
+
+    From 16 bits on, what is left over is compared with a mask that has wrapped to -1, and the
+    quotient becomes 1 or -1 where it should be 0; such outputs are that coarse.
+    """
+    mask = (1 << bits) - 1 if bits < 16 else -1
+    threshold = (mask >> 1) + (values < 0)
+    rounded: Int64 = (values >> bits) + ((values & mask) > threshold)
+    return rounded
 
 
 def _saturate(values: Array) -> Int64:

@@ -72,7 +72,7 @@ def _prepare(node: Node, *, divides: bool, requantizes: bool) -> State:
     n_values = math.prod(x.shape[a] for a in axes)
     node.expect(n_values >= 1, f"reduces the empty shape {x.shape}")
     shape = y.shape
-    if len(x.shape) > 1 and len(y.shape) > 1 and x.shape[0] == y.shape[0] == 1:
+    if len(x.shape) > 1 and len(y.shape) > 1 and x.shape[0] == y.shape[0] == 1 and 0 not in y.shape:
         axes = tuple(a for a in axes if a)  # a leading 1 has nothing to reduce, a batch must not
         shape = (-1, *y.shape[1:])
     if x.dtype == "float32":

@@ -54,7 +54,9 @@ def prepare(node: Node) -> State:
             and value.size == 1
             and tensor.scale == y.scale
             and tensor.zero_point == y.zero_point,
-            "has a value of another type or scale than its output's",
+            f"has {tensor.dtype} {tensor.shape} of scale {tensor.scale} and zero point "
+            f"{tensor.zero_point} as its value, expected one {x.dtype} of {y.scale} and "
+            f"{y.zero_point} as its output",
         )
         return State(paddings, value.ravel()[0].item())
     return State(paddings, y.zero_point[0] if y.zero_point else 0)

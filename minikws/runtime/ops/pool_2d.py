@@ -1,9 +1,10 @@
-"""MAX_POOL_2D and AVERAGE_POOL_2D: one value for each window of each channel, int8 or float32.
+"""MAX_POOL_2D and AVERAGE_POOL_2D: a value for each window of each channel, integer or float32.
 
 Tensors: input (B, H, W, C), output (B, OH, OW, C) of the same scale and zero point. Padding is
 not counted: a window at the border is as small as what it sees of the input.
 
-Source: reference_integer_ops::MaxPool, AveragePool; PoolingPrepare of TFLite Micro.
+Source: reference_integer_ops::MaxPool, AveragePool; PoolingPrepare of TFLite Micro. uint8:
+reference_ops::MaxPool, AveragePool.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def prepare(node: Node) -> State:
     node.expect_counts((1,), 1)
     x, y = node.input(0, "input"), node.outputs[0]
     node.expect(
-        x.dtype == y.dtype and x.dtype in ("int8", "float32"),
-        f"turns {x.dtype} into {y.dtype}, expected int8 or float32 on both sides",
+        x.dtype == y.dtype and x.dtype in ("int8", "uint8", "float32"),
+        f"turns {x.dtype} into {y.dtype}, expected int8, uint8 or float32 on both sides",
     )
     node.expect(len(x.shape) == 4, f"has an input of {x.shape}, expected four dimensions")
     kernel = (node.number("filter_height"), node.number("filter_width"))
@@ -64,7 +65,7 @@ def prepare(node: Node) -> State:
         f"{y.zero_point[0]}, expected the same",
     )
     try:
-        low, high = activation_range(activation, scales[1], y.zero_point[0])
+        low, high = activation_range(activation, scales[1], y.zero_point[0], y.dtype)
     except SettingsError as error:
         raise node.refuse(f"cannot run: {error}") from error
     return State(geometry, counts, low, high)
@@ -79,11 +80,11 @@ def evaluate_max(state: State, inputs: Inputs) -> Outputs:
 
 
 def evaluate_average(state: State, inputs: Inputs) -> Outputs:
-    """(B, H, W, C) -> (B, OH, OW, C): the mean of each window, halves away from zero in int8."""
+    """(B, H, W, C) -> (B, OH, OW, C): the mean of each window, integer halves away from zero."""
     x = inputs[0]
     assert x is not None
-    # A window of int8 values sums exactly in float64.
-    integers = x.dtype == np.int8
+    # A window of integers sums exactly in float64.
+    integers = x.dtype != np.float32
     padded = state.geometry.pad(x, 0, np.float64 if integers else np.float32)
     sums = state.geometry.patches(padded).sum((3, 4))
     if not integers:

@@ -34,6 +34,6 @@ def evaluate(shape: tuple[int, ...], inputs: Inputs) -> Outputs:
     """(...) -> `shape`; a batch of B takes the place of a leading 1."""
     x = inputs[0]
     assert x is not None
-    if len(shape) > 1 and shape[0] == 1:
+    if len(shape) > 1 and shape[0] == 1 and x.size > 0:
         return (x.reshape(-1, *shape[1:]),)
     return (x.reshape(shape),)

@@ -1,4 +1,4 @@
-"""SOFTMAX along the last axis: shares of 1, in int8 (1/256 a step, from -128) or float32.
+"""SOFTMAX along the last axis: shares of 1, in int8 or uint8 (1/256 a step) or float32.
 
 The exponential depends only on how far a value lies below the row's largest, one of 256
 distances: a table made once holds them all. What is left for each row is one reciprocal.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minikws._typing import Array, Int64
 from minikws.fixedpoint import (
     exp_negative,
     one_over_one_plus,
@@ -25,14 +26,22 @@ from minikws.runtime.node import Inputs, Node, Outputs
 
 _INTEGER_BITS = 5  # of the scaled distances
 _SUM_BITS = 12  # of the sum of exponentials
+_MAX_ROW = 4095  # values, whose exponentials' sum stays within int32
+_FEW = 64  # values, below which Python integers are faster
 
 
 @dataclass(frozen=True)
 class State:
-    """The exponential of each distance 0 to 255 below the largest, Q31; beta for float32."""
+    """The exponential of each distance 0 to 255 below the largest, Q31; beta for float32.
+
+    low, high : of the integers, whose type is `dtype`.
+    """
 
     exponentials: list[int] | None
     beta: float
+    dtype: str = "float32"
+    low: int = 0
+    high: int = 0
 
 
 def prepare(node: Node) -> State:
@@ -40,16 +49,16 @@ def prepare(node: Node) -> State:
 
     Raises
     ------
-    ModelFileError : what TFLite Micro refuses: other types, an int8 output that is not
-        scaled by 1/256 from -128.
+    ModelFileError : what TFLite Micro refuses: other types, an output that is not scaled by
+        1/256 from its type's lowest integer.
     """
     node.expect_counts((1,), 1)
     x, y = node.input(0, "input"), node.outputs[0]
     beta = node.options["beta"]
     assert isinstance(beta, float | int)
     node.expect(
-        x.dtype == y.dtype and x.dtype in ("int8", "float32"),
-        f"turns {x.dtype} into {y.dtype}, expected int8 or float32 on both sides",
+        x.dtype == y.dtype and x.dtype in ("int8", "uint8", "float32"),
+        f"turns {x.dtype} into {y.dtype}, expected int8, uint8 or float32 on both sides",
     )
     node.expect(
         x.shape == y.shape and len(x.shape) >= 1 and x.shape[-1] >= 1,
@@ -58,10 +67,15 @@ def prepare(node: Node) -> State:
     node.expect(math.isfinite(beta), f"has beta {beta}, expected a finite number")
     if x.dtype == "float32":
         return State(None, float(beta))
+    limits = np.iinfo(y.dtype)
+    low, high = int(limits.min), int(limits.max)
     node.expect(
-        y.scale == (1 / 256,) and y.zero_point == (-128,),
+        y.scale == (1 / 256,) and y.zero_point == (low,),
         f"has an output scale of {y.scale} and zero point of {y.zero_point}, expected 1/256 and "
-        "-128",
+        f"{low}",
+    )
+    node.expect(
+        x.shape[-1] <= _MAX_ROW, f"has rows of {x.shape[-1]} values, expected up to {_MAX_ROW}"
     )
     factor = min(beta * node.scale(x, "input") * 2 ** (31 - _INTEGER_BITS), 2**31 - 1)
     node.expect(
@@ -72,7 +86,7 @@ def prepare(node: Node) -> State:
     lowest = -math.floor(((1 << _INTEGER_BITS) - 1) * 2 ** (31 - _INTEGER_BITS) / 2**shift)
     scaled = rounding_multiply(wrap32(np.maximum(distances, lowest) << shift), multiplier)
     table = np.where(distances < lowest, 0, exp_negative(scaled, _INTEGER_BITS))
-    return State(table.tolist(), float(beta))
+    return State(table.tolist(), float(beta), y.dtype, low, high)
 
 
 def evaluate(state: State, inputs: Inputs) -> Outputs:
@@ -82,17 +96,31 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
     if state.exponentials is None:
         powers = np.exp((x - x.max(-1, keepdims=True)) * np.float32(state.beta))
         return (np.asarray(powers / powers.sum(-1, keepdims=True), np.float32),)
-    rows = [_row(row, state.exponentials) for row in x.reshape(-1, x.shape[-1]).tolist()]
-    return (np.array(rows, np.int8).reshape(x.shape),)
+    if x.size > _FEW:
+        return (_many(x.astype(np.int64), state),)
+    rows = [
+        [min(share + state.low, state.high) for share in _row(row, state.exponentials)]
+        for row in x.reshape(-1, x.shape[-1]).tolist()
+    ]
+    return (np.array(rows, state.dtype).reshape(x.shape),)
 
 
 def _row(row: list[int], exponentials: list[int]) -> list[int]:
-    """One row of int8 values -> its shares; a few labels go faster as Python integers."""
+    """One row of integers -> its shares of 256; a few labels go faster as Python integers."""
     largest = max(row)
     powers = [exponentials[largest - value] for value in row]
     scale, shift = _reciprocal(sum(rounding_shift(power, _SUM_BITS) for power in powers))
-    shares = [rounding_shift(rounding_multiply(scale, power), shift) for power in powers]
-    return [min(max(share - 128, -128), 127) for share in shares]
+    return [rounding_shift(rounding_multiply(scale, power), shift) for power in powers]
+
+
+def _many(x: Int64, state: State) -> Array:
+    """(..., L) -> (..., L): the same for many rows at once."""
+    powers = np.array(state.exponentials, np.int64)[x.max(-1, keepdims=True) - x]
+    totals = rounding_shift(powers, _SUM_BITS).sum(-1, keepdims=True)
+    headroom = 32 - np.frexp(totals)[1].astype(np.int64)  # an exponent is a bit length
+    scales = one_over_one_plus(wrap32((totals << headroom) - 2**31))
+    shares = rounding_shift(rounding_multiply(scales, powers), _SUM_BITS - headroom + 31 - 8)
+    return np.asarray(np.minimum(shares + state.low, state.high).astype(state.dtype))
 
 
 def _reciprocal(total: int) -> tuple[int, int]:

@@ -67,7 +67,7 @@ def prepare(node: Node) -> State:
         shape.append(len(range(*chosen.indices(n))))
     node.expect(y.shape == tuple(shape), f"declares the output {y.shape}, computes {tuple(shape)}")
     whole_first = bool(x.shape) and x.shape[0] == 1 and y.shape[:1] == (1,) and len(y.shape) > 1
-    if whole_first and not masks["shrink_axis"] & 1:
+    if whole_first and 0 not in shape and not masks["shrink_axis"] & 1:
         return State((slice(None), *slices[1:]), (-1, *shape[1:]))
     return State(tuple(slices), tuple(shape))
 

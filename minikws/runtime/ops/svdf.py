@@ -68,7 +68,7 @@ def prepare(node: Node) -> State:
         frequency.shape == (n_filters, x.shape[1])
         and memory.shape == (x.shape[0], n_filters * n_frames)
         and y.shape == (x.shape[0], n_units)
-        and n_frames >= 1,
+        and min(n_filters, n_frames) >= 1,
         f"has an input of {x.shape}, weights {frequency.shape} and {time.shape}, a state of "
         f"{memory.shape} and an output of {y.shape}, which do not belong together",
     )
@@ -122,21 +122,26 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
     assert x is not None and memory is not None
     n_filters, n_frames = state.time.shape
     columns = memory.reshape(len(x), n_filters, n_frames)
-    columns[..., :-1] = columns[..., 1:].copy()
+    memory[:, :-1] = memory[:, 1:]
     if x.dtype == np.float32:
         columns[..., -1] = x @ state.frequency.T
-        real = _sum_ranks((columns * state.time).sum(-1, dtype=np.float32), state.rank)
+        real = _sum_ranks(_in_time(columns, state.time), state.rank)
         return (np.clip(real + state.bias, np.float32(state.low), np.float32(state.high)),)
     zero_in, zero_state, zero_out = state.zero_points
     # Sums of whole numbers below 2**53 are exact in float64.
     newest = ((x.astype(np.float64) - zero_in) @ state.frequency.T).astype(np.int64)
     scaled = requantize(newest, *state.first)
     columns[..., -1] = np.clip(scaled + zero_state, state.low, state.high)
-    dots = ((columns.astype(np.float64) - zero_state) * state.time).sum(-1).astype(np.int64)
+    dots = _in_time(columns.astype(np.float64) - zero_state, state.time).astype(np.int64)
     units: Int64 = _sum_ranks(dots, state.rank) + state.bias
     y = np.clip(requantize(units, *state.second) + zero_out, -128, 127)
     return (y.astype(np.int8),)
 
 
+def _in_time(columns: Array, weights: Array) -> Array:
+    return np.asarray(np.einsum("bnm,nm->bn", columns, weights))
+
+
 def _sum_ranks(filters: Array, rank: int) -> Array:
-    return np.asarray(filters.reshape(len(filters), -1, rank).sum(-1, dtype=filters.dtype))
+    units = filters.reshape(len(filters), filters.shape[1] // rank, rank)
+    return np.asarray(units.sum(-1, dtype=filters.dtype))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minikws._typing import Array, Int64
+from minikws.fixedpoint import round_half_away
 from minikws.runtime.node import Inputs, Node, Outputs
 
 INT8_VALUES: Int64 = np.arange(-128, 128, dtype=np.int64)
@@ -42,9 +43,32 @@ def checked_dtype(node: Node) -> str:
     return x.dtype
 
 
-def as_table(values: Int64) -> Array:
+def as_table(values: Array) -> Array:
     """Clamp the outputs of `INT8_VALUES` to int8."""
     return np.clip(values, -128, 127).astype(np.int8)
+
+
+def real_table(node: Node, real: Callable[[Array], Array]) -> Array:
+    """Fill a table from real numbers, as LiteRT does for uint8.
+
+    Parameters
+    ----------
+    real : float32 to float32 from -1 to 1, right to the last bit, as the C library's are but in
+        rare cases.
+
+    Raises
+    ------
+    ModelFileError : an output too fine for float32.
+
+    Source: PopulateLookupTable, tensorflow/lite/kernels/activations.cc.
+    """
+    x, y = node.input(0, "input"), node.outputs[0]
+    scale, out_scale = np.float32(node.scale(x, "input")), np.float32(node.scale(y, "output"))
+    with np.errstate(over="ignore"):  # the ends of both functions are reached long before
+        values = real(scale * (INT8_VALUES - x.zero_point[0]).astype(np.float32))
+        per_unit = np.float32(1) / out_scale
+    node.expect(bool(np.isfinite(per_unit)), f"has an output of scale {out_scale:g}, too fine")
+    return as_table(round_half_away(values * per_unit) + y.zero_point[0])
 
 
 def evaluate(state: State, inputs: Inputs) -> Outputs:

@@ -5,6 +5,9 @@ Source: transpose_common.cc of TFLite Micro.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from minikws.runtime.node import Inputs, Node, Outputs
@@ -12,8 +15,16 @@ from minikws.runtime.node import Inputs, Node, Outputs
 _DTYPES = ("int8", "float32", "int16")
 
 
-def prepare(node: Node) -> tuple[int, ...]:
-    """Check the tensors; return the order of the axes.
+@dataclass(frozen=True)
+class State:
+    """The order of the axes, and the output's shape."""
+
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def prepare(node: Node) -> State:
+    """Check the tensors and the order of the axes.
 
     Raises
     ------
@@ -38,11 +49,15 @@ def prepare(node: Node) -> tuple[int, ...]:
     order = tuple(a % rank for a in order)
     expected = tuple(x.shape[a] for a in order)
     node.expect(y.shape == expected, f"declares the output {y.shape}, computes {expected}")
-    return order
+    return State(order, y.shape)
 
 
-def evaluate(order: tuple[int, ...], inputs: Inputs) -> Outputs:
-    """(...) -> (...), axes in order."""
+def evaluate(state: State, inputs: Inputs) -> Outputs:
+    """(...) -> (...), axes in order; a batch of B stays in front."""
     x = inputs[0]
     assert x is not None
-    return (np.ascontiguousarray(x.transpose(order)),)
+    n_clips = x.size // max(1, math.prod(state.shape))
+    if n_clips == 1 or not x.size:
+        return (np.ascontiguousarray(x.transpose(state.order)),)
+    clips = x[:, None].transpose(0, *(axis + 1 for axis in state.order))
+    return (clips.reshape(-1, *state.shape[1:]),)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minikws._typing import Array
-from minikws.runtime.node import Inputs, Node, Outputs, Shared
+from minikws.runtime.node import NOT_HELD, Inputs, Node, Outputs, Shared
 
 
 def prepare_handle(node: Node) -> Array:
@@ -50,6 +50,7 @@ def prepare_assign(node: Node) -> State:
     """
     node.expect_counts((2,), 0)
     number, value = _number(node), node.input(1, "value")
+    node.expect(value.dtype not in NOT_HELD, f"assigns {value.dtype}, which no array holds")
     shared = node.shared
     if number not in shared.variables:
         # TFLite Micro fills with the lowest byte of the zero point, whatever the type.

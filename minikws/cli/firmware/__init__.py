@@ -1,0 +1,1 @@
+"""A model with everything that a board's firmware needs around it."""
