@@ -10,12 +10,16 @@ import pytest
 from minikws.errors import MissingExtraError, RunError, SettingsError, ShapeError
 from minikws.plots import (
     FeaturePicture,
+    draw_arena,
     draw_confusion_matrix,
     draw_curves,
     draw_features,
     draw_side_by_side,
+    draw_stream_curve,
     draw_waveform,
 )
+from minikws.runtime import Plan
+from minikws.runtime.planner import PlannedBuffer, Step
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -46,6 +50,36 @@ def test_features_lie_from_left_to_right_and_from_low_to_high(tmp_path: Path) ->
     ]
     assert bar.get_ylabel() == "value"
     assert path.read_bytes().startswith(PNG)
+
+
+def plan_of(*buffers: tuple[str, int, int, int, int]) -> Plan:
+    """A plan of (name, bytes, first, last, offset) and four steps."""
+    steps = (Step(0, -1, "input"), *(Step(0, i, name) for i, name in enumerate(("A", "B", "C"))))
+    boxes = (
+        PlannedBuffer(name, 0, i, n_bytes, first, last, offset)
+        for i, (name, n_bytes, first, last, offset) in enumerate(buffers)
+    )
+    return Plan(tuple(boxes), steps)
+
+
+def test_an_arena_shows_place_over_time(tmp_path: Path) -> None:
+    plan = plan_of(("x", 64, 0, 1, 0), ("model/y;b$", 128, 1, 2, 64), ("tiny", 4, 2, 3, 0))
+    path = tmp_path / "arena.png"
+    (axes,) = draw_arena(plan, title="m$.tflite", path=path).axes
+    boxes = [(b.get_x(), b.get_width(), b.get_y(), b.get_height()) for b in axes.patches[:3]]
+    assert boxes == [(-0.5, 2, 0, 64), (0.5, 2, 64, 128), (1.5, 2, 0, 4)]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["input", "1 A", "2 B", "3 C"]
+    assert axes.get_title() == "m$.tflite\npeak at 1 A, 192 bytes"
+    np.testing.assert_array_equal(axes.patches[3].get_data().values, [64, 192, 132, 4])
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["x\n64", "y\n128"]  # the last part of a name; no room in the lowest box
+    assert path.read_bytes().startswith(PNG)
+
+
+def test_an_arena_of_many_steps_is_wide_and_not_endless() -> None:
+    steps = tuple(Step(0, i - 1, "CONV_2D") for i in range(200))
+    plan = Plan((PlannedBuffer("a", 0, 0, 16, 0, 199, 0),), steps)
+    assert draw_arena(plan).get_size_inches()[0] == 16
 
 
 def test_many_channels_get_few_ticks() -> None:
@@ -152,7 +186,24 @@ def test_a_gliding_rate_is_not_marked() -> None:
     assert [len(axes.lines) for axes in figure.axes] == [1, 2]
 
 
+def test_a_streams_curve_marks_the_chosen_threshold(tmp_path: Path) -> None:
+    path = tmp_path / "curve.png"
+    figure = draw_stream_curve(
+        [60.0, 12.0, 0.0], [0.1, 0.25, 0.7], thresholds=[0.5, 0.7, 0.9], chosen=0.7, path=path
+    )
+    assert path.read_bytes().startswith(PNG)
+    left, right, beside = figure.axes
+    np.testing.assert_allclose(left.lines[0].get_xydata(), [[60, 10], [12, 25], [0, 70]])
+    np.testing.assert_allclose(left.lines[1].get_xydata(), [[12, 25]])
+    assert [text.get_text() for text in left.texts] == ["0.7"]
+    np.testing.assert_allclose(right.lines[0].get_xydata(), [[0.5, 60], [0.7, 12], [0.9, 0]])
+    np.testing.assert_allclose(beside.lines[0].get_ydata(), [10, 25, 70])
+    assert len(draw_stream_curve([1.0], [0.5], thresholds=[0.7]).axes[0].lines) == 1
+
+
 def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"lists of one length of at least 1, found \[1, 2\]"):
+        draw_stream_curve([1.0], [0.5, 0.4], thresholds=[0.7])
     with pytest.raises(ShapeError, match=r"one length of at least 1, found \[2, 1, 1, 1, 1\]"):
         draw_curves(
             [1, 2],
@@ -165,6 +216,8 @@ def test_wrong_shapes_are_refused() -> None:
         draw_features(np.zeros(3), hop_ms=20)
     with pytest.raises(ShapeError, match="a frequency for each of 3 channels, found 2"):
         draw_features(np.zeros((4, 3)), hop_ms=20, centers_hz=np.zeros(2))
+    with pytest.raises(ShapeError, match="there is no arena to draw"):
+        draw_arena(plan_of())
     with pytest.raises(ShapeError, match="no features to draw"):
         draw_side_by_side([])
     with pytest.raises(ShapeError, match=r"one row of samples \(N,\), found the shape \(2, 5\)"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,25 +46,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="an architecture's outputs (default 4)",
     )
+    add("--png", metavar="FILE", help="draw a file's arena: offset over time")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Show a file, or an architecture by its name."""
+    from minikws.errors import SettingsError
+
     if Path(args.model).is_file():
-        return _file(args.model, out)
+        return _file(args.model, args.png, out)
+    if args.png:
+        raise SettingsError(
+            f"--png draws the arena of a .tflite file, found the architecture {args.model}; "
+            "export a run of it first"
+        )
     return _architecture(args, out)
 
 
-def _file(path: str, out: Output) -> int:
+def _file(path: str, png: str | None, out: Output) -> int:
+    from minikws.cli import arena
     from minikws.cli.tables import columns
     from minikws.runtime import plan, summarize
+    from minikws.runtime.tail import tail_bytes
     from minikws.tflite import info_of, labels_of, read_model
+    from minikws.tflite.resolver import resolver_of
 
     graph = read_model(path)
     summary, planned = summarize(graph), plan(graph, path)
+    tail, resolver = tail_bytes(graph), resolver_of(graph)
+    if png:
+        from minikws.plots import draw_arena
+
+        draw_arena(planned, title=Path(path).name, path=png)
     info = info_of(graph) or {}
     labels = labels_of(graph)
     size = Path(path).stat().st_size
+    n_runs = _runs_a_clip(graph, info.get("frontend"))
     out.result(
         {
             "file": path,
@@ -76,7 +94,11 @@ def _file(path: str, out: Output) -> int:
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "arena_bytes": planned.arena_bytes,
+            "arena": arena.arena_record(planned, tail),
+            "resolver": {"size": resolver.size, **dataclasses.asdict(resolver)},
+            "runs_per_clip": n_runs,
             "training": info.get("training"),
+            "written": [png] if png else [],
         }
     )
     out.answer(
@@ -88,20 +110,32 @@ def _file(path: str, out: Output) -> int:
             out.answer(f"{side[:-1]:<8} {name}: {_words(tensor)}")
     out.answer(f"labels   {', '.join(labels) if labels else 'not in the file'}")
     out.answer(f"frontend {_settings(info.get('frontend'))}")
+    if n_runs and n_runs > 1:
+        out.answer(f"memory   of earlier frames: {n_runs} runs a clip, the sizes here are of one")
+    customs = list(dict.fromkeys(op.name for op in graph.main.ops if op.custom))
+    for line in (
+        *arena.arena_words(planned, tail),
+        *arena.resolver_words(resolver),
+        *arena.custom_words(customs),
+    ):
+        out.answer(line)
     rows: list[list[Any]] = [["op", "output", "multiply-adds", "parameters", "bytes"]]
-    for number, op in enumerate(summary.ops):
+    for number, op in enumerate(summary.ops, 1):
         shape = "x".join(map(str, op.output_shape)) or "-"
         rows.append(
             [f"{number} {op.name}", shape, op.multiply_adds, op.parameters, op.parameter_bytes]
         )
     out.answer("\n" + columns(rows))
     rows = [["tensor in the arena", "bytes", "offset", "from step", "to step"]]
-    for buffer in planned.buffers:
+    for index, buffer in enumerate(planned.buffers):
         where = f" (subgraph {buffer.subgraph})" if buffer.subgraph else ""
-        rows.append(
-            [f"{buffer.name}{where}", buffer.n_bytes, buffer.offset, buffer.first, buffer.last]
-        )
-    out.answer("\n" + columns(rows))
+        name = f"{arena.letter(index)} {arena.shortened(buffer.name)}{where}"
+        rows.append([name, buffer.n_bytes, buffer.offset, buffer.first, buffer.last])
+    if planned.buffers:
+        out.answer("\n" + columns(rows))
+        out.answer("\n" + arena.draw_text(planned))
+    if png:
+        out.answer(f"\nwrote {png}")
     return 0
 
 
@@ -122,6 +156,17 @@ def _architecture(args: argparse.Namespace, out: Output) -> int:
     own = is_own(args.model)
     show(own_architecture(args.model) if own else ARCHITECTURES[args.model], args, out)
     return 0
+
+
+def _runs_a_clip(graph: Graph, frontend: Mapping[str, Any] | None) -> int | None:
+    """Return how often a clip's features fill the input, None where they are not known."""
+    from minikws.frontend import make_frontend
+
+    size = math.prod(graph.main.tensors[graph.main.inputs[0]].shape) if graph.main.inputs else 0
+    if frontend is None or size == 0:
+        return None
+    settings = make_frontend(frontend).settings
+    return settings.n_frames * settings.n_features // size
 
 
 def _side(graph: Graph, side: str) -> list[tuple[Tensor, str]]:

@@ -21,14 +21,33 @@ from minikws.cli.output import Output
 from minikws.cli.tta_option import with_tta_apart
 from minikws.errors import MinikwsError, nearest
 
-COMMANDS = ("train", "eval", "export", "label", "features", "info", "data", "doctor")
+COMMANDS = (
+    "train",
+    "eval",
+    "export",
+    "label",
+    "features",
+    "info",
+    "diff",
+    "bench",
+    "listen",
+    "plot",
+    "stream",
+    "sweep",
+    "service",
+    "data",
+    "doctor",
+)
 
 # The tutorial's programs, by the name of their scripts.
 ALIASES = {
+    "benchmark_model": "bench",
     "freeze": "export",
     "label_wav": "label",
     "label_wav_dir": "label",
     "wav_to_features": "features",
+    "generate_streaming_test_wav": "stream_synth",
+    "test_streaming_accuracy": "stream_eval",
 }
 
 BLAS_POOLS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -154,7 +173,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if name not in COMMANDS and name not in ALIASES:
         raise UsageError(f"there is no command {name!r}; {nearest(name, [*COMMANDS, *ALIASES])}")
     parser = command_parser(name)
-    args, unknown = parser.parse_known_args(with_tta_apart(with_dashes(rest)))
+    # Words may stand between options, as in: label MODEL --top 3 CLIP.
+    whole = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in parser._actions)
+    read = parser.parse_known_args if whole else parser.parse_known_intermixed_args
+    args, unknown = read(with_tta_apart(with_dashes(rest)))
     if unknown:
         option = unknown[0].partition("=")[0]
         options = parser.known_options()

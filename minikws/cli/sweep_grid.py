@@ -100,9 +100,9 @@ def read_grid(path: str | Path, known: Collection[str]) -> list[Cell]:
     shared = [f"--{key}={_text(path, key, value)}" for key, value in common.items()]
     cells = []
     for number, combination in enumerate(itertools.product(*axes.values()), 1):
-        values = dict(zip(axes, combination, strict=True))
-        own = [f"--{key}={value}" for key, value in values.items()]
-        cells.append(Cell(_name(number, values), values, (*shared, *own)))
+        chosen = dict(zip(axes, combination, strict=True))
+        own = [f"--{key}={value}" for key, value in chosen.items()]
+        cells.append(Cell(_name(number, chosen), chosen, (*shared, *own)))
     return cells
 
 

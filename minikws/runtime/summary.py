@@ -77,13 +77,14 @@ def summarize(graph: Graph) -> Summary:
 
 def multiply_adds(op: Op, subgraph: Subgraph) -> int:
     """Return the multiply-adds of one operator; 0 for those that only move or scale values."""
-    if op.name not in _WEIGHTED or len(op.inputs) < 2 or not op.outputs:
+    if op.name not in _WEIGHTED or len(op.inputs) < 2 or not op.outputs or op.inputs[1] == -1:
         return 0
     weights = subgraph.tensors[op.inputs[1]].shape
     outputs = math.prod(subgraph.tensors[op.outputs[0]].shape)
     if op.name == "SVDF":
-        batch = subgraph.tensors[op.inputs[0]].shape[0]
-        return batch * (math.prod(weights) + math.prod(subgraph.tensors[op.inputs[2]].shape))
+        both = [subgraph.tensors[i].shape for i in op.inputs[1:3] if i != -1]
+        batch = subgraph.tensors[op.inputs[0]].shape[:1]
+        return math.prod(batch) * sum(math.prod(shape) for shape in both)
     if op.name == "DEPTHWISE_CONV_2D":
         return outputs * math.prod(weights[:-1])
     return outputs * math.prod(weights[1:])  # a patch, or a row, for each output

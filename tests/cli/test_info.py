@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from minikws.cli.arena import resolver_words
 from minikws.cli.main import main
 from minikws.settings import MicroSettings
 from minikws.tflite import attach, write_model
+from minikws.tflite.resolver import Resolver
 from tests.tflite import tiny
 
 FIELDS = {
@@ -61,6 +63,72 @@ def test_micro_speech_as_json(tflm: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (record["parameters"], record["multiply_adds"]) == (16652, 336000)
 
 
+def test_the_arena_is_drawn(tflm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tflm / "micro_speech_quantized.tflite")]) == 0
+    shown = capsys.readouterr().out
+    assert "head 5968 bytes, tail about 16" in shown
+    assert "peak     5968 bytes at op 2 DEPTHWISE_CONV_2D\n" in shown
+    assert (
+        "resolver MicroMutableOpResolver<4>: "
+        "AddReshape, AddDepthwiseConv2D, AddFullyConnected, AddSoftmax\n" in shown
+    )
+    # micro_speech.md 7.2: Relu at 0, both reshaped at 4000 and 0, of 5968; 56 characters wide.
+    rows = {
+        name.strip(): row for name, row in (line.split("|")[:2] for line in shown.splitlines()[-5:])
+    }
+    assert rows["input"] == "B" * 18 + " " * 38
+    assert rows["1 RESHAPE"] == "B" * 18 + " " * 19 + "C" * 19
+    assert rows["2 DEPTHWISE_CONV_2D"] == "A" * 37 + "C" * 19
+    assert rows["3 FULLY_CONNECTED"] == "A" * 37 + "D" + " " * 18
+    assert rows["4 SOFTMAX"] == "E" + " " * 36 + "D" + " " * 18
+
+
+def test_operators_for_tflite_micro_alone_are_marked(
+    tflm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(tflm / "audio_preprocessor_int8.tflite")]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("custom "))
+    assert "SignalWindow, SignalFftAutoScale" in line and "LiteRT does not" in line
+
+
+def test_the_arena_as_json(tflm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tflm / "mww_okay_nabu_v2.tflite"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    arena, resolver = record["arena"], record["resolver"]
+    assert arena["head_bytes"] == record["arena_bytes"] == 4096
+    assert 19328 <= arena["tail_bytes_estimate"] <= 19800
+    assert arena["peak"] == {"subgraph": 0, "index": 23, "name": "CONCATENATION", "bytes": 4032}
+    first = arena["buffers"][0]
+    assert (first["bytes"], first["offset"], first["first_step"]) == (128, 0, 0)
+    assert (resolver["size"], resolver["resource_variables"], resolver["missing"]) == (13, 6, [])
+
+
+def test_gaps_and_long_names(tflm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tflm / "mww_okay_nabu_v2.tflite")]) == 0
+    shown = capsys.readouterr().out
+    assert "peak     4032 bytes at op 24 CONCATENATION, 64 more lie in gaps" in shown
+    assert "MicroResourceVariables for 6" in shown
+    table = shown.partition("tensor in the arena")[2].partition("needed")[0]
+    assert "…" in table and max(map(len, table.splitlines())) < 100
+
+
+def test_an_operator_that_tflite_micro_lacks() -> None:
+    assert resolver_words(Resolver((), ("LSTM", "RNN"), 0)) == [
+        "resolver MicroMutableOpResolver<2>: nothing",
+        "         TFLite Micro has no method for LSTM, RNN",
+    ]
+
+
+def test_a_picture_of_the_arena(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
+    picture = tmp_path / "arena.png"
+    assert main(["info", str(model), "--png", str(picture), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == [str(picture)]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_architecture(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "tiny_conv", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -108,6 +176,7 @@ def test_another_frontend_sizes_the_input(capsys: pytest.CaptureFixture[str]) ->
         (["tiny_conv", "--labels-count", "0"], "--labels-count 0 is below 1"),
         (["ds_cnn", "--model-options", "siz=M"], "no option 'siz'; did you mean size?"),
         (["conv", "--frontend", "micr"], "did you mean micro?"),
+        (["conv", "--png", "a.png"], "--png draws the arena of a .tflite file"),
     ],
 )
 def test_what_it_refuses(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

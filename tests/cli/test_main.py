@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minikws.cli.main import COMMANDS, THREAD_POOLS, boolean, main, with_dashes
+from minikws.cli.main import COMMANDS, THREAD_POOLS, boolean, main, parse, with_dashes
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,3 +104,10 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
         check=False,
     )
     assert b"Traceback" not in done.stderr
+
+
+def test_words_may_stand_between_options() -> None:
+    args = parse(["label", "a.tflite", "b.wav", "--top", "3", "c.wav"])
+    assert (args.model, args.clips, args.top) == ("a.tflite", ["b.wav", "c.wav"], 3)
+    args = parse(["listen", "a.tflite", "--stride_ms", "200", "-"])
+    assert (args.model, args.sound, args.stride_ms) == ("a.tflite", "-", 200)

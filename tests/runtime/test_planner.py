@@ -43,6 +43,28 @@ def test_every_place_of_micro_speech(tflm: Path) -> None:
     }
 
 
+def test_the_steps_of_micro_speech(tflm: Path) -> None:
+    planned = plan(read_model(tflm / "micro_speech_quantized.tflite"))
+    assert [step.label for step in planned.steps] == [
+        *("input", "1 RESHAPE", "2 DEPTHWISE_CONV_2D", "3 FULLY_CONNECTED", "4 SOFTMAX")
+    ]
+    # input; + reshaped; reshaped + Relu; Relu + logits; logits + scores
+    assert planned.needed_bytes == (1968, 1968 + 1968, 1968 + 4000, 4000 + 16, 16 + 16)
+    assert planned.peak == 2
+
+
+def test_a_called_subgraph_has_steps_of_its_own(tflm: Path) -> None:
+    planned = plan(read_model(tflm / "mww_okay_nabu_v2.tflite"))
+    labels = [step.label for step in planned.steps]
+    assert labels[:5] == [
+        *("input", "1 CALL_ONCE", "1 CALL_ONCE", "1:1 VAR_HANDLE", "1:2 ASSIGN_VARIABLE")
+    ]
+    assert labels[-1] == "55 QUANTIZE"
+    assert max(b.last for b in planned.buffers) == len(labels) - 1
+    assert labels[planned.peak] == "24 CONCATENATION"
+    assert planned.needed_bytes[planned.peak] == max(planned.needed_bytes) <= planned.arena_bytes
+
+
 def test_scratch_of_the_preprocessor(tflm: Path) -> None:
     planned = plan(read_model(tflm / "audio_preprocessor_int8.tflite"))
     by_tensor = {b.tensor: b.offset for b in planned.buffers}
@@ -97,4 +119,5 @@ def test_an_offline_plan_that_overlaps_is_refused() -> None:
 
 
 def test_a_graph_without_activations_needs_nothing() -> None:
-    assert plan(tiny.graph_of([], [], (), ())).arena_bytes == 0
+    planned = plan(tiny.graph_of([], [], (), ()))
+    assert (planned.arena_bytes, planned.needed_bytes, planned.peak) == (0, (0,), 0)
