@@ -3,10 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install bench deep oldest size clean
+.PHONY: help demo test test-pi check install bench deep oldest size clean
 
 help: ## list these targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
@@ -25,6 +25,9 @@ demo: .venv/.demo-installed ## speak a corpus, train on it, export, label a clip
 test: install ## run tests/, parity_tests/ and the notebooks
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q tests parity_tests
 	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 notebooks
+
+test-pi: install ## what runs on a Raspberry Pi, in emulated userlands (needs qemu-user-static)
+	$(BIN)/python -m pytest -q -rs tests/pi
 
 deep: install ## the same with many more random cases
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --dist loadfile -q tests parity_tests

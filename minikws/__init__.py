@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from minikws.quant.convert import convert
     from minikws.runtime import Interpreter
     from minikws.settings import MicroSettings
+    from minikws.streaming.recognize import Recognizer
     from minikws.train import Trainer
 
 # Where each public name lives. Nothing is imported before it is asked for, so that `import
@@ -49,6 +50,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "Model": "pipeline",
     "ModelFileError": "errors",
+    "Recognizer": "streaming.recognize",
     "RunError": "errors",
     "SettingsError": "errors",
     "ShapeError": "errors",
@@ -73,6 +75,7 @@ __all__ = [
     "MissingExtraError",
     "Model",
     "ModelFileError",
+    "Recognizer",
     "RunError",
     "SettingsError",
     "ShapeError",

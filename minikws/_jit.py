@@ -17,6 +17,7 @@ minikws stays light, and a machine without Numba (a Raspberry Pi) runs the refer
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from ctypes import CDLL, PYFUNCTYPE, c_char, c_int, c_ssize_t, c_void_p
@@ -63,6 +64,20 @@ class Part(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.loops(*args, **kwargs)
+
+
+class Code(Generic[P]):
+    """A piece of a twin that no loop compiles to: a plain form, and LLVM's instructions for it.
+
+    Takes contiguous arrays and whole numbers, returns nothing.
+    """
+
+    def __init__(self, plain: Callable[P, None], emit: Callable[..., None]) -> None:
+        self.plain = plain
+        self.emit = emit  # (builder, the processor's features, each array's address or number)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        self.plain(*args, **kwargs)
 
 
 class Kernel(Generic[P, R]):
@@ -173,6 +188,33 @@ def _make_ready(names: dict[str, Any]) -> None:
     for name, value in list(names.items()):
         if isinstance(value, Part):
             names[name] = numba.njit(cache=True)(value.loops)
+        if isinstance(value, Code) and not getattr(numba.config, "DISABLE_JIT", 0):
+            names[name] = _compiled_code(value)
+
+
+def _compiled_code(code: Code[Any]) -> Any:
+    """Return a piece's instructions as a function that twins can call."""
+    import numba
+
+    def typing(context: Any, *kinds: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            values = [
+                context.make_array(kind)(context, builder, value).data
+                if isinstance(kind, numba.types.Array)
+                else value
+                for kind, value in zip(signature.args, args, strict=True)
+            ]
+            features = context.codegen().magic_tuple()[2]  # as "+avx2,-avx512f,..."
+            code.emit(builder, features.split(","), *values)
+            return context.get_dummy_value()
+
+        return numba.types.none(*kinds), generate
+
+    # Numba wants to see one parameter for each argument.
+    parameters = inspect.signature(code.plain).parameters
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    typing.__signature__ = inspect.Signature([context, *parameters.values()])  # type: ignore[attr-defined]
+    return numba.extending.intrinsic(typing)
 
 
 @cache

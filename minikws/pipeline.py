@@ -1,5 +1,9 @@
 """From a model file to words: frontend, interpreter and labels put together.
 
+A file takes the features of a whole clip, or, with a memory of its own, those of one frame (or a
+few) at a time. A clip is then shown to it frame by frame from an empty memory, and the scores after
+its last frame count; on a stream each frame is computed once.
+
 Composition only: the numbers are made in `frontend` and `runtime`. Needs NumPy alone.
 """
 
@@ -17,7 +21,9 @@ from minikws.audio import read_clip
 from minikws.errors import ModelFileError, SettingsError, ShapeError, nearest
 from minikws.fixedpoint import quantize
 from minikws.frontend import FRONTENDS, Frontend, make_frontend
+from minikws.frontend.spelled import settings_from_text
 from minikws.runtime import Interpreter
+from minikws.streaming.live import ScoreStream
 from minikws.tflite.metadata import info_of, labels_of
 from minikws.tflite.reader import read_model
 from minikws.tta import make_copy
@@ -37,7 +43,8 @@ def load(
     ----------
     path : the file. One that minikws wrote holds labels and frontend itself.
     labels : in the order of the outputs, for a file without any.
-    frontend : a name of `FRONTENDS` at its defaults, for a file without any.
+    frontend : for a file without any: a name of `FRONTENDS` at its defaults, but for settings
+        that may follow it, as "average,hop_ms=20".
 
     Raises
     ------
@@ -55,23 +62,26 @@ def load(
             f"{path} names no labels; give them in the order of its outputs, "
             "as --labels FILE_OR_COMMA_LIST"
         )
-    if frontend and stored_frontend and frontend != stored_frontend["kind"]:
+    given = settings_from_text(frontend) if frontend else None
+    if given and stored_frontend and given != {"kind": stored_frontend["kind"]}:
         raise SettingsError(
             f"{path} was trained on the {stored_frontend['kind']} frontend, not on {frontend}; "
             "leave the frontend out, it comes from the file"
         )
-    if not stored_frontend and not frontend:
+    if not stored_frontend and not given:
         raise ModelFileError(
             f"{path} does not say which frontend it was trained with; "
             f"give it, as --frontend {'|'.join(FRONTENDS)}"
         )
-    if frontend and frontend not in FRONTENDS:
-        raise SettingsError(f"unknown frontend {frontend!r}; {nearest(frontend, FRONTENDS)}")
+    if given and given["kind"] not in FRONTENDS:
+        kind = given["kind"]
+        raise SettingsError(f"unknown frontend {kind!r}; {nearest(kind, FRONTENDS)}")
     return Model(
         Interpreter(graph),
-        make_frontend(stored_frontend or {"kind": frontend}),
+        make_frontend(stored_frontend or given or {}),
         names,
         training=info.get("training") or {},
+        recognizer=info.get("recognizer") or {},
     )
 
 
@@ -84,6 +94,12 @@ class Model:
     frontend : makes its features.
     labels : in the order of its outputs.
     training : what the file says of its training (seed, steps, corpus, accuracy).
+    recognizer : what it says of its use on a stream: parameters of `streaming.Recognizer`.
+
+    Attributes
+    ----------
+    has_memory : whether the file keeps what it needs of earlier frames itself.
+    frames_per_run : frames that one run of the graph takes; all of a clip without a memory.
 
     Raises
     ------
@@ -97,6 +113,7 @@ class Model:
         frontend: Frontend,
         labels: Sequence[str],
         training: Mapping[str, Any] = MappingProxyType({}),
+        recognizer: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         if len(interpreter.inputs) != 1 or len(interpreter.outputs) != 1:
             raise ModelFileError(
@@ -107,14 +124,21 @@ class Model:
         self.frontend = frontend
         self.labels = tuple(labels)
         self.training = dict(training)
+        self.recognizer = dict(recognizer)
         self._input, self._output = interpreter.inputs[0], interpreter.outputs[0]
+        self.has_memory = interpreter.has_memory
         settings = frontend.settings
-        wanted = int(np.prod(self._input.shape))
-        if wanted != settings.n_frames * settings.n_features:
+        self.frames_per_run, rest = divmod(int(np.prod(self._input.shape)), settings.n_features)
+        fits = self.frames_per_run == settings.n_frames
+        if self.has_memory:
+            fits = 1 <= self.frames_per_run <= settings.n_frames
+        if rest or not fits:
             raise ShapeError(
-                f"the model's input {self._input.name} is {self._input.shape}, the "
+                f"the model's input {self._input.name} is {self._input.shape}"
+                f"{', some frames of a stream' if self.has_memory else ''}, the "
                 f"{settings.kind} frontend makes ({settings.n_frames}, {settings.n_features}) "
-                f"features from {settings.clip_ms:g} ms; use the frontend it was trained with"
+                f"features from {settings.clip_ms:g} ms; use the frontend it was trained with, its "
+                "settings after its name, as average,hop_ms=20"
             )
         n_outputs = int(np.prod(self._output.shape))
         if n_outputs != len(self.labels):
@@ -151,8 +175,32 @@ class Model:
         """Run features (B, T, F) through the graph; return the raw outputs (B, L).
 
         A frontend with a fixed int8 form (`micro`) is quantised by its own scale, which gives the
-        integers that the firmware copies into the input tensor; others by the file's scale.
+        integers that the firmware copies into the input tensor; others by the file's scale. A graph
+        with a memory is reset before each clip, and its scores after the last frame are returned.
         """
+        if not self.has_memory:
+            return self._run(features)
+        outputs = []
+        for clip in features:
+            self.interpreter.reset()
+            outputs.append(self.run_frames(clip[len(clip) % self.frames_per_run :])[-1])
+        return np.stack(outputs)
+
+    def run_frames(self, frames: Features) -> Array:
+        """Run more frames (t, F) of a stream through a graph with a memory, which goes on.
+
+        Parameters
+        ----------
+        frames : t a multiple of `frames_per_run`.
+
+        Returns
+        -------
+        the raw outputs (t // frames_per_run, L), one row a run.
+        """
+        return self._run(frames.reshape(-1, self.frames_per_run, frames.shape[-1]))
+
+    def _run(self, features: Features) -> Array:
+        """Run the graph once for each of (B, …); return its raw outputs (B, L)."""
         x: Array = features.reshape(len(features), *self._input.shape[1:])
         if self._input.dtype == "int8" and self.frontend.quantization is not None:
             x = quantize(x, *self.frontend.quantization)
@@ -203,14 +251,32 @@ class Model:
         outputs = self.outputs(self._windows(self._samples(clip)))
         return [(self._start_ms(i), self.rank(row)) for i, row in enumerate(outputs)]
 
-    def stream(self, *, every_ms: float = 100.0) -> Stream:
+    def stream(self, *, every_ms: float | None = None) -> Stream:
         """Return a stream: push samples as they come, get scores at a steady pace.
+
+        Parameters
+        ----------
+        every_ms : a multiple of the frontend's hop; None: the one that is nearest to 100.
 
         Raises
         ------
-        SettingsError : `every_ms` is not a multiple of the frontend's hop.
+        SettingsError : `every_ms` is no such multiple.
         """
-        return Stream(self, every_ms)
+        return Stream(self.apart(), every_ms)
+
+    def apart(self) -> Model:
+        """Return the model with a memory of its own, which other sounds do not enter.
+
+        It is the model itself where the graph has no memory.
+        """
+        if not self.has_memory:
+            return self
+        own = Interpreter(self.interpreter.graph)
+        return Model(own, self.frontend, self.labels, self.training, self.recognizer)
+
+    def forget(self) -> None:
+        """Empty the graph's memory: the next frame is the first."""
+        self.interpreter.reset()
 
     def _start_ms(self, window: int) -> int:
         return round(1000 * window * self.clip_samples / self.sample_rate_hz)
@@ -237,46 +303,21 @@ class Model:
 
 
 class Stream:
-    """Scores from a sound that never ends; the frontend keeps its state, features are made once."""
+    """Scores from a sound that never ends, at a steady pace; features are computed once."""
 
-    def __init__(self, model: Model, every_ms: float) -> None:
-        settings = model.frontend.settings
-        n_hops = every_ms / settings.hop_ms
-        if n_hops < 1 or n_hops != int(n_hops):
-            nearest_ms = max(1, round(n_hops)) * settings.hop_ms
-            raise SettingsError(
-                f"every_ms={every_ms:g} is not a multiple of the hop of {settings.hop_ms:g} ms; "
-                f"the nearest is {nearest_ms:g}"
-            )
-        self._model = model
-        self._every_frames = int(n_hops)
-        self._frames = model.frontend.stream()
-        self.reset()
+    def __init__(self, model: Model, every_ms: float | None) -> None:
+        self._windows = ScoreStream(model, every_ms)
 
     def reset(self) -> None:
         """Forget all sound, as at the start."""
-        settings = self._model.frontend.settings
-        self._frames.reset()
-        self._recent = np.zeros((0, settings.n_features), np.float32)
-        self._n_frames = 0
+        self._windows.reset()
 
-    def push(self, samples: Samples) -> list[tuple[float, Any]]:
+    def push(self, samples: Samples) -> list[tuple[float, Float64]]:
         """Take any number of samples; return (end of the window in ms, scores (L,)) that are due.
 
         Nothing is returned before the first window is full of real sound.
         """
-        model, settings = self._model, self._model.frontend.settings
-        due = []
-        for frame in self._frames.push(samples):
-            self._recent = np.concatenate([self._recent, frame[None]])[-settings.n_frames :]
-            self._n_frames += 1
-            waited = self._n_frames - settings.n_frames
-            if waited >= 0 and waited % self._every_frames == 0:
-                output = model.run_features(self._recent[None])[0]
-                end = (self._n_frames - 1) * settings.hop_samples + settings.window_samples
-                end_ms = 1000 * end / settings.sample_rate_hz
-                due.append((end_ms, model.probabilities(output)))
-        return due
+        return [(window.end_ms, window.scores) for window in self._windows.push(samples)]
 
 
 def label_clips(

@@ -24,7 +24,14 @@ def loaded_after(statement: str, **environment: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["minikws.runtime", "minikws.pipeline", "minikws.frontend", "minikws.audio"]
+    "module",
+    [
+        "minikws.runtime",
+        "minikws.pipeline",
+        "minikws.frontend",
+        "minikws.audio",
+        "minikws.streaming.sources",
+    ],
 )
 def test_the_runtime_side_needs_numpy_alone(module: str) -> None:
     loaded = loaded_after(f"import {module}")

@@ -19,6 +19,11 @@ from minikws._jit import ENABLED, REGISTRY, Kernel, kernel
 from minikws.frontend import Micro
 from minikws.nn.fast.conv_dft import axis
 from minikws.nn.fast.conv_pool import pair_taps
+from minikws.runtime import Interpreter
+from minikws.runtime.fast.rows import FORMULAS
+from minikws.runtime.fast.tables import Tables
+from minikws.runtime.fast.translate import translate
+from tests.tflite.every_op import every_op
 
 RNG = np.random.default_rng(0)
 
@@ -146,11 +151,34 @@ def _spectral_features() -> tuple[Any, ...]:
     return clips, Mfcc()._kernel_settings, np.empty((3, 10, 40), np.float32)
 
 
+def _machine_run() -> tuple[Any, ...]:
+    """Return every row that the models of `every_op` need, on an arena of random values."""
+    programs = [(graph.main.ops, Interpreter(graph)._main) for graph in every_op().values()]
+    tables = Tables(tuple(t for _, program in programs for t in program.subgraph.tensors))
+    before = 0  # tensors of the programs before, which move this one's numbers
+    for ops, program in programs:
+        for op, step in zip(ops, program.steps, strict=True):
+            inputs, outputs = (
+                tuple(i if i == -1 else i + before for i in indices)
+                for indices in (step.inputs, step.outputs)
+            )
+            translate(op.name, tables, step._replace(inputs=inputs, outputs=outputs))
+        before += len(program.subgraph.tensors)
+    kinds = {row[0] for row in tables.rows}
+    assert kinds == FORMULAS.keys()
+    machine, table = tables.machine(), tables.table()
+    machine.arena[:] = RNG.integers(0, 256, machine.arena.size)
+    some, everything = np.array([[50, 0, 9]]), np.array([[0, 0, machine.arena.size]])
+    x = RNG.integers(-128, 128, (2, 9), np.int8)
+    return *machine, table, x, np.empty((2, machine.arena.size), np.int8), some, everything
+
+
 # Name of each kernel with a twin -> example arguments.
 EXAMPLES: dict[str, Callable[[], tuple[Any, ...]]] = {
     "minikws.dsp.micro_stages.levels": _micro_levels,
     "minikws.dsp.micro_stages.compress": _micro_compress,
     "minikws.data.batches.mix": _mix,
+    "minikws.runtime.fast.machine.run": _machine_run,
     "minikws.dsp.spectrum.spectral_features": _spectral_features,
     "minikws.nn.fast.conv.pack": _pack,
     "minikws.nn.fast.conv.correlate": _correlate,

@@ -16,7 +16,8 @@ from minikws.pipeline import Model, label_clips, load
 from minikws.quant.convert import convert, to_float_graph
 from minikws.runtime import Interpreter
 from minikws.settings import MicroSettings
-from minikws.tflite.metadata import attach
+from minikws.tflite.metadata import attach, info_of
+from minikws.tflite.reader import read_model
 from minikws.tflite.writer import write_model
 
 SETTINGS = MicroSettings(clip_ms=250, n_mels=16)
@@ -130,6 +131,25 @@ def test_a_stream_that_is_reset_begins_anew(model_file: Path) -> None:
     stream.reset()
     again = stream.push(sound)
     np.testing.assert_array_equal(first[0][1], again[0][1])
+
+
+def test_scores_come_near_a_tenth_of_a_second_where_nothing_else_is_asked(
+    model_file: Path,
+) -> None:
+    sound = np.random.default_rng(2).normal(0, 3000, 9000).astype(np.int16)
+    times = [time for time, _ in load(model_file).stream().push(sound)]
+    assert times == pytest.approx([250, 350, 450, 550])
+
+
+def test_a_file_may_say_how_it_listens(model_file: Path, tmp_path: Path) -> None:
+    assert load(model_file).recognizer == {}
+    graph = read_model(model_file)
+    info = info_of(graph) or {}
+    path = tmp_path / "tuned.tflite"
+    path.write_bytes(write_model(attach(graph, {**info, "recognizer": {"minimum_count": 2}})))
+    assert load(path).recognizer == {"minimum_count": 2}
+    with pytest.raises(ModelFileError, match="expected recognizer as an object, found 'loud'"):
+        attach(graph, {**info, "recognizer": "loud"})
 
 
 def test_what_a_stream_cannot_do(model_file: Path) -> None:

@@ -30,7 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", metavar="DIR", help="default: the run's own")
     add("--partition", choices=PARTITION_NAMES, default="testing", help="default testing")
     add("--labels", metavar="FILE_OR_LIST", help="for a model file that holds none")
-    add("--frontend", "--preprocess", metavar="KIND", help="for a model file that names none")
+    add(
+        "--frontend",
+        "--preprocess",
+        metavar="KIND",
+        help="for a model file that names none; settings may follow, as average,hop_ms=20",
+    )
     add("--png", metavar="FILE", help="draw the confusion matrix")
     add(
         "--map",

@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minikws.cli.export_report import (
+    NO_ACCURACIES,
+    accuracies_on,
+    features_of_tests,
+    keep_in_run,
+    run_corpus,
+    say_accuracies,
+    say_calibration,
+    say_tensors,
+    tensors_of,
+)
+from minikws.cli.firmware.export import (
+    add_firmware_options,
+    check_run_options,
+    export_file,
+    firmware_of_run,
+    is_model_file,
+    say_written,
+)
 from minikws.cli.output import Output
 from minikws.cli.tutorial import accept, explain
 
 if TYPE_CHECKING:
+    from minikws._typing import Features
     from minikws.checkpoint import Checkpoint
     from minikws.frontend import Frontend
+    from minikws.graph import Graph
     from minikws.nn import Network
 
 HELP = "write a trained run as an int8 .tflite file"
 EXAMPLE = "minikws export runs/yes_no --out yes_no.tflite --c-array g_model"
+
+CALIBRATIONS = ("auto", "minmax", "percentile", "mse")  # quant.CHOICES, known before NumPy is
 
 # What freeze.py had to be told again, because its checkpoints do not hold it.
 WITHOUT_MEANING = dict.fromkeys(
@@ -27,7 +49,7 @@ WITHOUT_MEANING = dict.fromkeys(
     ),
     "it comes from the run",
 ) | {
-    "quantize": "the file is int8 unless --float asks otherwise",
+    "quantize": "the file is int8 unless --float or --uint8 asks otherwise",
     "save-format": "the file is a .tflite",
 }
 
@@ -35,16 +57,35 @@ WITHOUT_MEANING = dict.fromkeys(
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("run", nargs="?", metavar="RUN_OR_CHECKPOINT", help="what minikws train wrote")
+    add(
+        "run",
+        nargs="?",
+        metavar="RUN_OR_CHECKPOINT",
+        help="what minikws train wrote; or a .tflite file, for its C source",
+    )
     add(
         "--start-checkpoint",
         metavar="RUN_OR_CHECKPOINT",
         help="the same, as the tutorial spells it",
     )
     add("--out", "--output-file", metavar="FILE", help="default model.tflite in the run's folder")
-    add("--float", action="store_true", help="float32 instead of int8")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--float", action="store_true", help="float32 instead of int8")
+    kinds.add_argument(
+        "--uint8",
+        action="store_true",
+        help="uint8 as in 2018, one scale for all weights of a layer, instead of int8",
+    )
+    add(
+        "--calibration",
+        choices=CALIBRATIONS,
+        default="auto",
+        help="how ranges are found: whole, without outliers, by least error, or for each tensor "
+        "what the answer likes best (default auto)",
+    )
     add("--c-array", metavar="NAME", help="also write C source and header with this array")
     add("--data-dir", metavar="DIR", help="corpus for the accuracies; default: the run's own")
+    add_firmware_options(parser)
     accept(parser, WITHOUT_MEANING)
 
 
@@ -52,8 +93,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Convert, write, and say what quantisation changed."""
     from minikws.errors import SettingsError
     from minikws.files import write_file
-    from minikws.quant import convert, is_quantization_aware, to_float_graph
-    from minikws.runs import load_network, read_calibration, run_folder
+    from minikws.quant import is_quantization_aware, to_float_graph
+    from minikws.runs import load_network, run_folder
     from minikws.tflite.c_source import c_source
     from minikws.tflite.metadata import attach
     from minikws.tflite.writer import write_model
@@ -62,38 +103,73 @@ def run(args: argparse.Namespace, out: Output) -> int:
     source = args.run or args.start_checkpoint
     if not source:
         raise SettingsError("nothing to export; name a run's folder or a checkpoint file")
+    if is_model_file(source):
+        return export_file(source, args, out)
+    check_run_options(args)
     found, frontend, network = load_network(source)
     path = Path(args.out) if args.out else run_folder(source) / "model.tflite"
     if args.command == "freeze":
         out.say("a .tflite file is written: there is no graph to freeze")
+    about: dict[str, Any] = {}
+    features = None
     if args.float:
         graph = to_float_graph(network)
     else:
-        calibration = None
-        if is_quantization_aware(network):
-            out.say("no calibration needed: the run learnt its ranges in training (--quantize)")
-        else:
-            calibration = read_calibration(source)
-        graph = convert(network, calibration, input_quantization=frontend.quantization)
-    accuracies = _test_accuracies(found, frontend, network, write_model(graph), args, out)
+        graph, about["calibration"], features = _quantized(args, source, network, frontend, out)
+    accuracies = dict(NO_ACCURACIES)
+    corpus = run_corpus(found, args.data_dir, out)
+    if corpus:
+        blob = write_model(graph)
+        accuracies = accuracies_on(corpus, found.config.labels, frontend, network, blob)
+        features, seen_on = features_of_tests(corpus, frontend), "on test clips"
+    else:
+        seen_on = "on the calibration's clips"
+    if not args.float and features is not None:
+        about["tensors"] = tensors_of(graph, network, features)
+        say_tensors(about["tensors"], seen_on, out)
     blob = write_model(attach(graph, _info(found, frontend, accuracies)))
     write_file(path, blob)
     written = [str(path)]
     if args.c_array:
         for ending, text in c_source(args.c_array, blob, made_from=path.name).items():
             written.append(str(write_file(path.with_suffix(ending), text)))
-    out.result({"file": str(path), "bytes": len(blob), **accuracies, "written": written})
+    firmware = firmware_of_run(args, path, corpus, out)
+    record = {"file": str(path), "bytes": len(blob), **accuracies, **about}
+    keep_in_run(run_folder(source), {**record, "step": found.step}, out)
+    out.result({**record, "written": [*written, *firmware]})
     out.answer(f"wrote {', '.join(written)}: {len(blob)} bytes of flash")
-    if accuracies["count"]:
-        kind = "float32" if args.float else "int8"
-        out.answer(
-            f"test accuracy: float {100 * accuracies['float_accuracy']:.1f}%, {kind} file "
-            f"{100 * accuracies['int8_accuracy']:.1f}%; {accuracies['changed']} of "
-            f"{accuracies['count']} clips change their label"
-        )
-        if accuracies["float_accuracy"] - accuracies["int8_accuracy"] > 0.01:
-            out.warn("int8 costs more than 1 point; train longer or on more varied clips")
+    if firmware:
+        say_written(args.firmware, firmware, out)
+    say_accuracies(accuracies, args, out, is_trained_for_8_bits=is_quantization_aware(network))
     return 0
+
+
+def _quantized(
+    args: argparse.Namespace, source: str, network: Network, frontend: Frontend, out: Output
+) -> tuple[Graph, dict[str, Any] | None, Features | None]:
+    """Return the graph, how its ranges were chosen, and the features that were looked at."""
+    from minikws.quant import calibrate, convert, is_quantization_aware
+    from minikws.runs import read_calibration
+
+    calibration = features = about = None
+    if is_quantization_aware(network):
+        out.say("no calibration needed: the run learnt its ranges in training (--quantize)")
+    else:
+        features = read_calibration(source)
+        calibration = calibrate(
+            network, features, args.calibration, input_quantization=frontend.quantization
+        )
+        say_calibration(calibration, args.calibration, len(features), out)
+        about = {
+            "choice": args.calibration,
+            "clips": len(features),
+            "sqnr_db": calibration.sqnr_db,
+            "minmax_sqnr_db": calibration.minmax_sqnr_db,
+            "methods": dict(calibration.methods),
+        }
+    dtype = "uint8" if args.uint8 else "int8"
+    graph = convert(network, calibration, input_quantization=frontend.quantization, dtype=dtype)
+    return graph, about, features
 
 
 def _info(found: Checkpoint, frontend: Frontend, accuracies: dict[str, Any]) -> dict[str, Any]:
@@ -119,44 +195,4 @@ def _info(found: Checkpoint, frontend: Frontend, accuracies: dict[str, Any]) -> 
             "testing_pct": config.corpus.testing_pct,
             "accuracy": accuracies["int8_accuracy"],
         },
-    }
-
-
-def _test_accuracies(
-    found: Checkpoint,
-    frontend: Frontend,
-    network: Network,
-    blob: bytes,
-    args: argparse.Namespace,
-    out: Output,
-) -> dict[str, Any]:
-    """Run network and file on the run's test partition; nulls where the corpus is absent."""
-    from minikws.data.evaluate import predict_labels
-    from minikws.errors import CorpusError
-    from minikws.pipeline import Model
-    from minikws.runs import open_corpus
-    from minikws.runtime import Interpreter
-
-    config = found.config
-    try:
-        corpus = open_corpus(replace(config, data_dir=args.data_dir or config.data_dir))
-    except CorpusError as error:
-        if args.data_dir:
-            raise
-        out.say(f"no accuracies, the run's corpus is not there: {error}")
-        return {"float_accuracy": None, "int8_accuracy": None, "changed": None, "count": 0}
-    if corpus.digest != config.corpus_digest:
-        out.warn(f"{corpus.folder} has changed since the training; the accuracies are of today's")
-    clips = corpus.partitions["testing"]
-    model = Model(Interpreter(blob), frontend, config.labels)
-    true, by_float = predict_labels(
-        lambda samples: network.predict(frontend.extract(samples)), corpus, clips
-    )
-    _, by_file = predict_labels(model.outputs, corpus, clips)
-    n_clips = max(1, len(true))
-    return {
-        "float_accuracy": float((by_float == true).sum()) / n_clips,
-        "int8_accuracy": float((by_file == true).sum()) / n_clips,
-        "changed": int((by_float != by_file).sum()),
-        "count": len(true),
     }

@@ -3,7 +3,8 @@
 `quant.lower` adds what each layer needs; here stands how numbers are stored.
 
 Source: the TFLite 8-bit quantisation specification (per-channel symmetric int8 weights of
-convolutions, int32 biases at input scale times weight scale, asymmetric int8 activations).
+convolutions, int32 biases at input scale times weight scale, asymmetric int8 activations; an SVDF's
+state and weights in time are int16).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from minikws.graph import Op, OptionValue, Tensor
 from minikws.nn.layers import Shape
 
 Quantization = tuple[float, int]  # scale, zero point
+
+INT8_MIN, INT8_MAX, INT16_MAX = -128, 127, 32767
+LEAST_SCALE = 1e-12  # of an SVDF's weights and state: the product of two stays a float32
 
 
 class Builder:
@@ -85,6 +89,25 @@ class Builder:
             self.constant(f"{name}/bias", b.astype(np.float32)),
         ]
 
+    def filters(
+        self, name: str, frequency: Float, time: Float, b: Float, x: int
+    ) -> tuple[int, int, int, int]:
+        """Add weights, bias and state of an SVDF with input tensor `x`.
+
+        frequency : (N, F); time : (N, M), the oldest frame first; b : (U,), N a multiple of U.
+        """
+        return (
+            self.constant(f"{name}/weights_frequency", frequency.astype(np.float32)),
+            self.constant(f"{name}/weights_time", time.astype(np.float32)),
+            self.constant(f"{name}/bias", b.astype(np.float32)),
+            self.state(f"{name}/state", time.size, "float32"),
+        )
+
+    def state(self, name: str, size: int, dtype: str, scale: tuple[float, ...] = ()) -> int:
+        """Add a tensor (1, size) that keeps its values from one frame to the next."""
+        zero_point = (0,) * len(scale)
+        return self.tensor(Tensor(name, (1, size), dtype, scale, zero_point, is_variable=True))
+
     def op(self, name: str, inputs: list[int], output: int, **options: OptionValue) -> int:
         """Add an operator and return its output."""
         self.ops.append(Op(name, tuple(inputs), (output,), options))
@@ -133,8 +156,6 @@ class Int8Builder(Builder):
         x_scale = self.tensors[x].scale[0]
         scale = np.maximum(scale, biggest_bias / (x_scale * 2**30)).astype(np.float32)
         integers = np.clip(round_half_away(rows / scale[:, None].astype(np.float64)), -127, 127)
-        bias_scale = (np.float64(x_scale) * scale).astype(np.float32)
-        bias = round_half_away(b / bias_scale.astype(np.float64))
         return [
             self.constant(
                 f"{name}/weights",
@@ -142,5 +163,55 @@ class Int8Builder(Builder):
                 scale=tuple(scale.tolist()),
                 axis=axis,
             ),
-            self.constant(f"{name}/bias", bias.astype(np.int32), scale=tuple(bias_scale.tolist())),
+            self.bias(name, b, x, scale),
         ]
+
+    def bias(self, name: str, b: Float, x: int, scale: Float) -> int:
+        """Add an int32 bias, its scale that of input `x` times the weights' (O,) or (1,)."""
+        bias_scale = (np.float64(self.tensors[x].scale[0]) * scale).astype(np.float32)
+        integers = round_half_away(b / bias_scale.astype(np.float64)).astype(np.int32)
+        return self.constant(f"{name}/bias", integers, scale=tuple(bias_scale.tolist()))
+
+    def filters(
+        self, name: str, frequency: Float, time: Float, b: Float, x: int
+    ) -> tuple[int, int, int, int]:
+        """Add int8 weights in frequency, int16 weights in time and state, int32 bias.
+
+        No range is asked for: the state has room for the largest sum that the weights can give,
+        and the weights in time take as many of their 16 bits as leave their sums within int32,
+        which is all that TFLite Micro adds them up in.
+
+        Raises
+        ------
+        SettingsError : a unit sums so many values that no bits are left.
+        """
+        (x_scale,), (x_zero,) = self.tensors[x].scale, self.tensors[x].zero_point
+        f_scale = _as_stored(float(np.abs(frequency).max()) / 127)
+        f = np.clip(round_half_away(frequency / np.float64(f_scale)), -127, 127)
+        ends = f * (INT8_MIN - x_zero), f * (INT8_MAX - x_zero)
+        largest = np.maximum(np.maximum(*ends).sum(1), -np.minimum(*ends).sum(1)).max()
+        state_scale = _as_stored(x_scale * f_scale * float(largest) / INT16_MAX)
+        b64, per_unit = b.astype(np.float64), time.size // b.size
+        sums = np.abs(time.astype(np.float64)).reshape(b.size, per_unit).sum(1)
+        rounding = per_unit / 2 * 2**15 + 1  # each weight may round up by half a step
+        if rounding > 2**30:
+            raise SettingsError(
+                f"{name} sums {per_unit} values a unit, more than 16-bit weights leave room for in "
+                "32 bits; give it a shorter memory or a lower rank"
+            )
+        needed = (sums * 2**15 + np.abs(b64) / state_scale).max() / (2**31 - 1 - rounding)
+        t_scale = _as_stored(max(float(np.abs(time).max()) / INT16_MAX, float(needed)))
+        t = np.clip(round_half_away(time / np.float64(t_scale)), -INT16_MAX, INT16_MAX)
+        b_scale = float(np.float32(state_scale * t_scale))
+        bias = round_half_away(b64 / b_scale).astype(np.int32)
+        return (
+            self.constant(f"{name}/weights_frequency", f.astype(np.int8), scale=(f_scale,)),
+            self.constant(f"{name}/weights_time", t.astype(np.int16), scale=(t_scale,)),
+            self.constant(f"{name}/bias", bias, scale=(b_scale,)),
+            self.state(f"{name}/state", time.size, "int16", (state_scale,)),
+        )
+
+
+def _as_stored(scale: float) -> float:
+    """Round to float32, as which a file keeps it, and up where weights are next to nothing."""
+    return float(np.float32(max(scale, LEAST_SCALE)))

@@ -1,8 +1,9 @@
 """A float network as a .tflite graph: int8 after training, or float32 of the same form.
 
 In come a network and calibration features; out comes a `Graph` with input `features` (1, T * F),
-as micro_speech's firmware expects it, and output `scores` (1, L). What becomes of each layer stands
-in `quant.lower`.
+as micro_speech's firmware expects it, and output `scores` (1, L). A network of SVDF layers becomes
+a graph with a memory, whose `features` are one frame (1, F): the scores after a frame are those of
+the T frames up to it. What becomes of each layer stands in `quant.lower`.
 """
 
 from __future__ import annotations
@@ -10,75 +11,70 @@ from __future__ import annotations
 import numpy as np
 
 from minikws._typing import Features
-from minikws.errors import ShapeError
-from minikws.fixedpoint import round_half_away
+from minikws.errors import SettingsError, ShapeError, nearest
 from minikws.graph import Graph, Subgraph
 from minikws.nn import Network
 from minikws.quant.builder import Builder, Int8Builder, Quantization
-from minikws.quant.calibrate import INPUT, Range, observe_ranges
-from minikws.quant.lower import LOGISTIC_OUTPUT, lower_layers
+from minikws.quant.calibrate import INPUT, observe_ranges
+from minikws.quant.choose import Calibration
+from minikws.quant.lower import LOGISTIC_OUTPUT, lower_layers, takes_frames
 from minikws.quant.qat import is_quantization_aware, trained_quantizations, without_rounding
+from minikws.quant.ranges import quantization_of
+from minikws.quant.uint8 import UInt8Builder
 
 SCORES = "scores"
+BUILDERS: dict[str, type[Int8Builder]] = {"int8": Int8Builder, "uint8": UInt8Builder}
 
 
 def convert(
     network: Network,
-    calibration_features: Features | None,
+    calibration: Features | Calibration | None,
     *,
     input_quantization: Quantization | None = None,
+    dtype: str = "int8",
     name: str = "minikws",
 ) -> Graph:
-    """Quantize a trained network to int8.
+    """Quantize a trained network to int8, or to uint8.
 
     Parameters
     ----------
     network : features (T, F) to logits (L,).
-    calibration_features : (n, T, F), real units, of training clips; not used, and None will do,
-        for a network of `quantization_aware`, which has learnt its ranges in training.
-    input_quantization : the frontend's own scale and zero point; None takes the features' range.
+    calibration : what `calibrate` has chosen; or features (n, T, F), real units, of training
+        clips, whose whole ranges are taken; not used, and None will do, for a network of
+        `quantization_aware`, which has learnt its ranges in training.
+    input_quantization : the frontend's own scale and zero point as int8; None takes the features'
+        range.
+    dtype : "int8", or "uint8" as in 2018 (`quant.uint8`), whose zero points are 128 higher.
     name : the file's description.
 
     Returns
     -------
-    a graph with int8 input `features` (1, T * F) and int8 output `scores` (1, L), softmax,
-    scale 1/256 and zero point -128.
+    a graph with int8 input `features` (1, T * F), or (1, F) with SVDF layers, and int8 output
+    `scores` (1, L), softmax, scale 1/256 and zero point -128.
 
     Raises
     ------
-    SettingsError : a layer without an integer form, nothing to calibrate on, or a network for
-        quantisation-aware training that has not been trained.
+    SettingsError : a layer without an integer form, nothing to calibrate on, a network for
+        quantisation-aware training that has not been trained, or another dtype.
     ShapeError : features of another size than the network's.
     """
+    if dtype not in BUILDERS:
+        raise SettingsError(f"dtype={dtype!r} has no converter; {nearest(dtype, BUILDERS)}")
     if is_quantization_aware(network):
         quantizations = trained_quantizations(network)
+    elif isinstance(calibration, Calibration):
+        quantizations = dict(calibration.quantizations)
     else:
-        features = np.empty((0, *network.input_shape), np.float32)
-        if calibration_features is not None:
-            features = calibration_features
-        ranges = observe_ranges(network, features)
+        empty = np.empty((0, *network.input_shape), np.float32)
+        ranges = observe_ranges(network, empty if calibration is None else calibration)
         quantizations = {name: quantization_of(range_) for name, range_ in ranges.items()}
     source = input_quantization or quantizations[INPUT]
-    return _lower(without_rounding(network), Int8Builder(quantizations), source, name)
+    return _lower(without_rounding(network), BUILDERS[dtype](quantizations), source, name)
 
 
 def to_float_graph(network: Network, *, name: str = "minikws") -> Graph:
     """Return the network as a float32 graph of the same form, for comparison."""
     return _lower(without_rounding(network), Builder(), None, name)
-
-
-def quantization_of(range_: Range) -> Quantization:
-    """Return scale and zero point of an int8 activation that must hold this range and 0.
-
-    >>> quantization_of((-1.0, 1.55))
-    (0.009999999776482582, -28)
-    """
-    low, high = min(range_[0], 0.0), max(range_[1], 0.0)
-    if low == high:
-        high = 1.0
-    scale = _as_stored((high - low) / 255)
-    zero_point = int(np.clip(round_half_away(-128 - low / scale), -128, 127))
-    return scale, zero_point
 
 
 def _as_stored(scale: float) -> float:
@@ -95,12 +91,13 @@ def _lower(
             f"the network gives {network.output_shape}, expected one logit a label (L,); "
             "end it with a dense layer"
         )
-    n_features = int(np.prod(network.input_shape, dtype=np.int64))
+    shape = network.input_shape[1:] if takes_frames(network) else network.input_shape
+    n_features = int(np.prod(shape, dtype=np.int64))
     if input_quantization is not None:
         input_quantization = (_as_stored(input_quantization[0]), input_quantization[1])
     first = x = builder.activation(INPUT, (n_features,), input_quantization)
     x = lower_layers(builder, network, x)
-    quantization = LOGISTIC_OUTPUT if builder.dtype == "int8" else None
+    quantization = None if builder.dtype == "float32" else LOGISTIC_OUTPUT
     scores = builder.activation(SCORES, network.output_shape, quantization)
     builder.op("SOFTMAX", [x], scores, beta=1.0)
     return Graph(

@@ -2,8 +2,9 @@
 
 A batch normalisation is folded into the convolution or dense layer before it, and a ReLU or ReLU6
 merged into the operator before it, so that a file has no operator for either. Activations along
-time alone, (T, C), are stored as pictures (1, T, 1, C), which is what the convolutions take. A new
-layer needs a function here, or cannot be exported.
+time alone, (T, C), are stored as pictures (1, T, 1, C), which is what the convolutions take. A
+network with an SVDF, which keeps its frames itself, takes one frame at a time. A new layer needs a
+function here, or cannot be exported.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from minikws._typing import Float
 from minikws.errors import SettingsError
 from minikws.nn import Layer, Network
 from minikws.nn.layers import (
+    SVDF,
     AttentionPool,
     AveragePool2D,
     BatchNorm,
@@ -44,6 +46,7 @@ from minikws.nn.layers import (
     Softmax,
     Tanh,
 )
+from minikws.nn.layers.base import leaves
 from minikws.quant.builder import Builder, Quantization
 from minikws.quant.fold import folded
 
@@ -52,6 +55,7 @@ TANH_OUTPUT: Quantization = (1 / 128, 0)
 
 WEIGHTED = (Conv1D, Conv2D, Dense, DepthwiseConv1D, DepthwiseConv2D)
 FUSED: dict[type[Layer], str] = {ReLU: "RELU", ReLU6: "RELU6"}
+ANY_SHAPE = (Dropout, HardSwish, ReLU, ReLU6, Sigmoid, Tanh)  # the same for a frame as for a clip
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,34 @@ def lower_layers(builder: Builder, network: Network, x: int) -> int:
     SettingsError : a layer without a form in a file.
     """
     return _lower_chain(builder, network.layers, network.input_shape, x)
+
+
+def takes_frames(network: Network) -> bool:
+    """Whether a network becomes a graph with a memory, which takes one frame at a time.
+
+    Raises
+    ------
+    SettingsError : it has an SVDF, and before it or around it a layer that needs a whole clip.
+    """
+    if not any(isinstance(layer, SVDF) for _, layer in leaves(network.layers)):
+        return False
+    chain = list(_unrolled(network.layers))
+    is_svdf = [isinstance(layer, SVDF) for _, layer in chain]
+    last = len(chain) - 1 - is_svdf[::-1].index(True) if any(is_svdf) else 0
+    for name, layer in chain[: last + 1]:
+        if not isinstance(layer, (SVDF, *ANY_SHAPE)):
+            raise SettingsError(
+                f"layer {name} is {layer!r}, which needs more than the one frame at a time that "
+                "an SVDF takes in a .tflite file; put the SVDF layers first, with nothing but "
+                "activations and dropout between them"
+            )
+    name, svdf = chain[last]
+    if isinstance(svdf, SVDF) and svdf.sequence:
+        raise SettingsError(
+            f"layer {name} is {svdf!r}, the last of its kind, and gives several outputs; in a "
+            ".tflite file what follows sees one at a time: leave sequence out"
+        )
+    return True
 
 
 def _lower_chain(
@@ -123,7 +155,7 @@ def _steps(layers: Iterable[tuple[str, Layer]], shape: Shape) -> Iterator[Step]:
                 following, after = chain[0] if chain else end
             b = np.zeros(shape[-1], w.dtype) if b is None else b
             step = replace(step, w=w, b=b)
-        is_fusing = isinstance(layer, (*WEIGHTED, FramedConv, Residual))
+        is_fusing = isinstance(layer, (*WEIGHTED, FramedConv, Residual, SVDF))
         if is_fusing and type(after) in FUSED:
             step = replace(step, activation=FUSED[type(after)], range_name=following)
             chain.popleft()
@@ -270,6 +302,23 @@ def _dense(builder: Builder, step: Step, x: int) -> int:
     )
 
 
+def _svdf(builder: Builder, step: Step, x: int) -> int:
+    """Add the one operator; in int8 it knows no activation, the range of its output does that."""
+    layer = step.layer
+    assert isinstance(layer, SVDF)
+    frequency, time, b = layer.params.values()
+    *constants, state = builder.filters(step.name, frequency.T, time, b, x)
+    quantization = builder.quantization(step.range_name)
+    y = builder.activation(step.name, step.shape[-1:], quantization)
+    return builder.op(
+        "SVDF",
+        [x, *constants, state],
+        y,
+        rank=layer.rank,
+        fused_activation_function=step.activation,
+    )
+
+
 def _pool(builder: Builder, step: Step, x: int) -> int:
     layer = step.layer
     assert isinstance(layer, MaxPool2D | AveragePool2D)
@@ -349,7 +398,7 @@ def _attention(builder: Builder, step: Step, x: int) -> int:
 
 
 def _softmax(builder: Builder, step: Step, x: int) -> int:
-    quantization = LOGISTIC_OUTPUT if builder.dtype == "int8" else None
+    quantization = None if builder.dtype == "float32" else LOGISTIC_OUTPUT
     y = builder.activation(step.name, step.shape, quantization)
     return builder.op("SOFTMAX", [x], y, beta=1.0)
 
@@ -359,7 +408,7 @@ def _activation(name: str, output: Quantization | None = None) -> Lowering:
 
     def lower(builder: Builder, step: Step, x: int) -> int:
         shape = builder.tensors[x].shape[1:]
-        quantization = output if builder.dtype == "int8" else None
+        quantization = None if builder.dtype == "float32" else output
         if output is None:
             quantization = builder.quantization(step.range_name)
         return builder.op(name, [x], builder.activation(step.name, shape, quantization))
@@ -385,6 +434,7 @@ LOWERINGS: dict[type[Layer], Lowering] = {
     DepthwiseConv2D: _depthwise,
     FramedConv: _framed_conv,
     Dense: _dense,
+    SVDF: _svdf,
     MaxPool2D: _pool,
     AveragePool2D: _pool,
     GlobalAveragePool: _global_average,

@@ -3,8 +3,9 @@
 `quantization_aware` wraps the layers of a float network. In the forward pass weights are rounded
 to the 255 values that `quant.convert` will store, from the largest of them as they are now, and
 activations to the 256 values of a range that follows the data, wherever the int8 file has a tensor
-of its own: after a convolution or dense layer with what is merged into it, after an addition, and
-on the input. Gradients pass as if nothing had been rounded. The names of layers and parameters
+of its own: after a layer with weights and what is merged into it, after an addition, inside an
+attention, and on the input. What a file holds in 16 bits, an SVDF's weights in time and its memory,
+is left as it is. Gradients pass as if nothing had been rounded. The names of layers and parameters
 stay, the ranges are buffers beside them, and the export takes those ranges instead of calibrating.
 
 Batch normalisation needs no folding here: folded, it multiplies each output channel's weights by
@@ -19,7 +20,9 @@ smallest and largest weight for uint8.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -38,22 +41,36 @@ from minikws.nn import (
     ReLU,
 )
 from minikws.nn import functional as fn
-from minikws.nn.layers import BatchNorm, ReLU6, Residual, Sequential, Shape
+from minikws.nn.layers import (
+    SVDF,
+    AttentionPool,
+    BatchNorm,
+    HardSwish,
+    ReLU6,
+    Residual,
+    Sequential,
+    Shape,
+)
 from minikws.quant.builder import Quantization
 from minikws.quant.calibrate import INPUT
 
 INPUT_LAYER = "input"  # the layer that rounds the features
 INT8_MIN, INT8_MAX = -128, 127
 
-# How many of the last axes of `w` count output channels, which have a scale each; 0: one for all.
-CHANNEL_AXES: dict[type[Layer], int] = {
-    Conv2D: 1,
-    Conv1D: 1,
-    DepthwiseConv2D: 2,
-    DepthwiseConv1D: 2,
-    Dense: 0,
+# The weights that are rounded, and how many of their last axes count output channels, which have a
+# scale each; 0: one for all.
+ROUNDED: dict[type[Layer], tuple[str, int]] = {
+    Conv2D: ("w", 1),
+    Conv1D: ("w", 1),
+    DepthwiseConv2D: ("w", 2),
+    DepthwiseConv1D: ("w", 2),
+    Dense: ("w", 0),
+    AttentionPool: ("w", 0),
+    SVDF: ("weights_frequency", 0),
 }
 MERGED = (BatchNorm, ReLU, ReLU6)  # into the layer before them
+MERGES = (Residual, Conv2D, Conv1D, DepthwiseConv2D, DepthwiseConv1D, Dense, SVDF)
+ALONE = (AttentionPool, HardSwish, ReLU)  # have a range, merge nothing
 
 
 class Quantized(Layer):
@@ -75,10 +92,10 @@ class Quantized(Layer):
 
     def forward(self, x: Float, *, training: bool = False) -> Float:
         """Run the layer on a rounded copy of its weights, then round its output."""
-        axes = CHANNEL_AXES.get(type(self.layer))
-        if axes is not None:
-            rounded = round_weights(self.params["w"], channel_axes=axes)
-            self.layer.params = {**self.params, "w": rounded}
+        if type(self.layer) in ROUNDED:
+            name, axes = ROUNDED[type(self.layer)]
+            rounded = round_weights(self.params[name], channel_axes=axes)
+            self.layer.params = {**self.params, name: rounded}
         try:
             y = self.layer.forward(x, training=training)
         finally:
@@ -113,6 +130,44 @@ class Quantized(Layer):
 
     def __repr__(self) -> str:
         return f"Quantized({self.layer!r})"
+
+
+class QuantizedAttention(Quantized):
+    """An attention whose gate is rounded, too, before its softmax.
+
+    gate : rounds; its buffers are "gate.averages" and "gate.weight".
+    """
+
+    layer: AttentionPool
+
+    def __init__(self, layer: AttentionPool, output: FakeQuant, gate: FakeQuant) -> None:
+        super().__init__(layer, output)
+        self.gate = gate
+        self.buffers |= {f"gate.{name}": array for name, array in gate.buffers.items()}
+
+    def forward(self, x: Float, *, training: bool = False) -> Float:
+        """Run the layer with rounded weights and gate, then round its output."""
+        with self._rounding():
+            return super().forward(x, training=training)
+
+    def backward(self, dy: Float) -> Float:
+        """Fill `grads` and return dx."""
+        with self._rounding():
+            return super().backward(dy)
+
+    def backward_params(self, dy: Float) -> None:
+        """Fill `grads`."""
+        with self._rounding():
+            super().backward_params(dy)
+
+    @contextmanager
+    def _rounding(self) -> Iterator[None]:
+        """Put the gate's rounding into the layer, which others use without it."""
+        self.layer.scores_through = self.gate
+        try:
+            yield
+        finally:
+            self.layer.scores_through = None
 
 
 def round_weights(w: Float, *, channel_axes: int) -> Float:
@@ -176,9 +231,7 @@ def trained_quantizations(network: Network) -> dict[str, Quantization]:
     ------
     SettingsError : a range has not seen a batch yet.
     """
-    ranges = {
-        INPUT if name == INPUT_LAYER else name: output for name, output in _outputs(network.layers)
-    }
+    ranges = ranges_of(network.layers)
     unknown = [name for name, output in ranges.items() if not output.is_known]
     if unknown:
         raise SettingsError(
@@ -189,6 +242,11 @@ def trained_quantizations(network: Network) -> dict[str, Quantization]:
         name: (float(output.grid.scale), int(output.grid.zero_point) + INT8_MIN)
         for name, output in ranges.items()
     }
+
+
+def ranges_of(layers: Iterable[tuple[str, Layer]]) -> dict[str, FakeQuant]:
+    """Return what rounds each tensor, by the names of `calibrate.observe_ranges`."""
+    return {INPUT if name == INPUT_LAYER else name: output for name, output in _outputs(layers)}
 
 
 def _chain(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -202,23 +260,27 @@ def _chain(layers: Iterable[Layer]) -> Iterator[Layer]:
 
 def _range_owners(layers: Iterable[Layer]) -> Iterator[int]:
     """Yield the id of every layer whose output is an int8 tensor with a range of its own."""
-    chain = list(_chain(layers))
-    for i, layer in enumerate(chain):
+    chain = deque(_chain(layers))
+    while chain:
+        layer = chain.popleft()
         if isinstance(layer, Residual):
             for _, way in layer.children():
                 yield from _range_owners([way])
-        if isinstance(layer, (Residual, *CHANNEL_AXES)):
-            last = i
-            while last + 1 < len(chain) and isinstance(chain[last + 1], MERGED):
-                last += 1
-            yield id(chain[last])
+        if isinstance(layer, MERGES):
+            while chain and isinstance(chain[0], MERGED):
+                layer = chain.popleft()
+            yield id(layer)
+        elif isinstance(layer, ALONE):
+            yield id(layer)
 
 
 def _wrap(layer: Layer, owners: set[int], dtype: DTypeLike) -> Layer:
     wrapped = _rebuilt(layer, lambda part: _wrap(part, owners, dtype))
+    if isinstance(wrapped, AttentionPool):
+        return QuantizedAttention(wrapped, FakeQuant(dtype=dtype), FakeQuant(dtype=dtype))
     if id(layer) in owners:
         return Quantized(wrapped, FakeQuant(dtype=dtype))
-    return Quantized(wrapped, None) if type(layer) in CHANNEL_AXES else wrapped
+    return Quantized(wrapped, None) if type(layer) in ROUNDED else wrapped
 
 
 def _unwrap(layer: Layer) -> Layer:
@@ -240,4 +302,6 @@ def _outputs(layers: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, FakeQua
             yield name, layer
         if isinstance(layer, Quantized) and layer.output is not None:
             yield name, layer.output
+        if isinstance(layer, QuantizedAttention):
+            yield f"{name}.gate", layer.gate
         yield from _outputs((f"{name}.{part}", inner) for part, inner in layer.children())

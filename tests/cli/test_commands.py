@@ -103,6 +103,22 @@ def test_export_writes_model_and_c(
     assert source.count("0x") == found["bytes"]
 
 
+def test_export_writes_uint8_where_asked(
+    run_dir: Path, tone_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.tflite"
+    found = answer(capsys, "export", run_dir, "--uint8", "--out", path)
+    assert found["int8_accuracy"] == pytest.approx(found["float_accuracy"], abs=0.1)
+    shown = answer(capsys, "info", path)
+    assert [(t["dtype"], t["zero_point"]) for t in shown["inputs"]] == [("uint8", 0)]
+    assert [(t["dtype"], t["zero_point"]) for t in shown["outputs"]] == [("uint8", 0)]
+    again = answer(capsys, "eval", path, "--data-dir", tone_corpus)
+    assert (again["accuracy"], again["count"]) == (found["int8_accuracy"], found["count"])
+    labelled = answer(capsys, "label", path, tone_corpus / "low")["clips"]
+    assert sum(clip["scores"][0]["label"] == "low" for clip in labelled) > 35
+    assert main(["export", str(run_dir), "--uint8", "--float"]) == 2
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler: gcc is not installed")
 @pytest.mark.parametrize("language", ["c", "c++"])
 def test_the_c_array_compiles_and_is_aligned(
@@ -369,6 +385,27 @@ def test_export_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "no run or checkpoint" in refusal(capsys, "export", tmp_path / "nowhere")
     (tmp_path / "x.npz").write_bytes(b"text")
     assert "x.npz is not a checkpoint" in refusal(capsys, "export", tmp_path / "x.npz")
+
+
+def test_export_writes_a_firmware_around_a_test_clip(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "firmware"
+    argv = ["export", run_dir, "--out", tmp_path / "m.tflite", "--firmware", folder]
+    found = answer(capsys, *argv)
+    assert {str(path) for path in folder.iterdir()} == set(found["written"][1:])
+    vectors = (folder / "kws_test_vectors.h").read_text()
+    # The last wanted word's; TFLite Micro must give the scores of `label`.
+    clip = next(word for word in vectors.split() if word.startswith("high/"))
+    assert clip.endswith(".wav,")
+    last = load(run_dir).config.corpus.wanted_words[-1]
+    assert clip.startswith(f"{last}/")
+    assert "#define KWS_TEST_SAMPLES 4000 " in vectors
+    assert (
+        '"_silence_",\n  "_unknown_",\n  "low",\n  "high"' in (folder / "kws_labels.c").read_text()
+    )
+    assert "comes from the run" in refusal(capsys, *argv, "--labels", "a,b")
+    assert "give --firmware DIR too" in refusal(capsys, *argv[:4], "--firmware-clip", "a.wav")
 
 
 def test_a_c_name_that_is_none(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

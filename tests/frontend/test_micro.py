@@ -227,6 +227,7 @@ def in_a_child(statement: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.children
 def test_one_clip_does_not_load_numba() -> None:
     in_a_child(
         "from minikws.frontend import Micro; micro = Micro();"
@@ -235,6 +236,7 @@ def test_one_clip_does_not_load_numba() -> None:
     )
 
 
+@pytest.mark.children
 @pytest.mark.slow
 def test_the_number_of_threads_changes_nothing() -> None:
     statement = (

@@ -10,7 +10,7 @@ from minikws.errors import SettingsError, ShapeError
 from minikws.graph import Graph, Tensor
 from minikws.nn import Conv2D, Dense, Flatten, Layer, Network, ReLU, Reshape
 from minikws.quant import convert, observe_ranges, to_float_graph
-from minikws.quant.convert import quantization_of
+from minikws.quant.ranges import quantization_of
 
 MICRO = (666 / (256 * 25.6), -128)
 
@@ -118,6 +118,7 @@ def test_without_fixed_quantization_the_input_takes_its_range(network, features)
         (-1.28, 1.27, 0.01, 0),
         (1.0, 2.55, 0.01, -128),  # 0 must have a place
         (0.0, 0.0, 1 / 255, -128),  # a layer that is always silent
+        (0.0, 1e-12, 2**-24, -128),  # or nearly so: less breaks TFLite Micro's softmax
     ],
 )
 def test_ranges_become_scale_and_zero_point(low, high, scale, zero_point):

@@ -16,7 +16,15 @@ from minikws.fixedpoint import round_half_away
 from minikws.graph import Graph, Tensor
 from minikws.nn import Conv2D, Dense, DepthwiseConv2D, FakeQuant, Flatten, Momentum, Network, ReLU
 from minikws.nn import functional as fn
-from minikws.nn.layers import BatchNorm, Residual, Sequential
+from minikws.nn.layers import (
+    SVDF,
+    AttentionPool,
+    BatchNorm,
+    Dropout,
+    HardSwish,
+    Residual,
+    Sequential,
+)
 from minikws.quant import convert, is_quantization_aware, quantization_aware, to_float_graph
 from minikws.quant.qat import Quantized, round_weights, trained_quantizations, without_rounding
 
@@ -267,6 +275,77 @@ def test_ranges_stand_where_the_int8_file_has_tensors():
     np.testing.assert_array_equal(back.forward(x), plain.forward(x))
     network.backward(np.ones((4, 2), np.float32))
     Momentum(network.layers).step(0.01)  # every parameter has its gradient
+
+
+def attention_network() -> Network:
+    pool = AttentionPool(13, 10, rate=0.0, rng=rng(), sigma=0.5)
+    return Network(
+        [("pool", pool), ("fc", Dense(20, 2, rng=rng(), sigma=0.5))], input_shape=(13, 10)
+    )
+
+
+def test_an_attentions_gate_is_rounded_and_its_gradient_passes():
+    plain = attention_network()
+    pool = plain.layers[0][1]
+    network = seen(quantization_aware(plain))
+    wrapped = network.layers[1][1]
+    assert set(trained_quantizations(network)) == {"features", "pool.gate", "pool", "fc"}
+    assert {"pool.gate.averages", "pool.output.averages"} < network.weights().keys()
+    x = features(5)
+    rounded_x = network.layers[0][1].forward(x)
+    w = round_weights(pool.params["w"], channel_axes=0)
+    scores = rounded_x.reshape(5, -1) @ w + pool.params["b"]
+    gate = wrapped.gate.forward(scores)
+    assert (gate != scores).any()
+    expected, cache = fn.gated_pool(rounded_x, gate)
+    found = wrapped.forward(rounded_x)
+    np.testing.assert_allclose(found, wrapped.output.forward(expected), atol=1e-5)
+    dy = rng().normal(size=found.shape).astype(np.float32)
+    wrapped.backward(dy)
+    _, dscores = fn.gated_pool_backward(wrapped.output.backward(dy), cache)
+    dscores = wrapped.gate.backward(dscores)
+    np.testing.assert_allclose(
+        wrapped.grads["w"], rounded_x.reshape(5, -1).T @ dscores, rtol=1e-4, atol=1e-4
+    )
+    whole = {name: grad.copy() for name, grad in wrapped.grads.items()}
+    wrapped.backward_params(dy)
+    for name, grad in wrapped.grads.items():
+        np.testing.assert_array_equal(grad, whole[name])
+    # the layer itself is shared, and knows nothing of it
+    assert pool.scores_through is None
+    exact, _ = fn.gated_pool(x, pool.scores(x))
+    np.testing.assert_allclose(without_rounding(network).layers[0][1].forward(x), exact, atol=1e-5)
+    assert [op.name for op in convert(network, None).main.ops][-2:] == [
+        "FULLY_CONNECTED",
+        "SOFTMAX",
+    ]
+
+
+def test_an_svdfs_weights_in_frequency_are_rounded_and_those_in_time_are_not():
+    layer = SVDF(10, 3, 13, rng=rng(), sigma=0.3)
+    wrapped = Quantized(layer, None)
+    x = features(4)
+    exact = layer.params["weights_frequency"].copy()
+    found = wrapped.forward(x)
+    np.testing.assert_array_equal(layer.params["weights_frequency"], exact)
+    rounded = round_weights(exact, channel_axes=0)
+    assert (rounded != exact).any()
+    layer.params["weights_frequency"][...] = rounded
+    np.testing.assert_array_equal(found, layer.forward(x))
+
+
+def test_activations_that_stand_alone_have_ranges():
+    layers = [
+        ("hard", HardSwish()),
+        ("first", SVDF(10, 4, 13, rng=rng(), sigma=0.3)),
+        ("dropout", Dropout(0.0, rng=rng())),
+        ("relu", ReLU()),  # not right after the SVDF: an operator of its own
+        ("fc", Dense(4, 2, rng=rng(), sigma=0.3)),
+    ]
+    network = seen(quantization_aware(Network(layers, input_shape=(13, 10))))
+    assert set(trained_quantizations(network)) == {"features", "hard", "first", "relu", "fc"}
+    names = [op.name for op in convert(network, None).main.ops]
+    assert names == ["HARD_SWISH", "SVDF", "RELU", "FULLY_CONNECTED", "SOFTMAX"]
 
 
 def test_an_untrained_network_has_no_ranges_to_export():

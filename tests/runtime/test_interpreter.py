@@ -172,6 +172,7 @@ def test_every_intermediate_can_be_looked_at() -> None:
     assert model.tensors() == {}
 
 
+@pytest.mark.children
 def test_one_run_loads_neither_numba_nor_scipy(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(write_model(tiny.keyword_model()))

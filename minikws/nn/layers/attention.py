@@ -48,11 +48,14 @@ class AttentionPool(Layer):
             "b": np.zeros(n_frames, dtype),
         }
         self.dropout = Dropout(rate, rng=rng)
+        self.scores_through: Layer | None = None  # set where training knows of the int8 file
 
     def forward(self, x: Float, *, training: bool = False) -> Float:
         """Return (B, 2 C)."""
         seen = self.dropout.forward(x.reshape(len(x), -1), training=training)
         scores, self._dense_cache = fn.dense(seen, self.params["w"], self.params["b"])
+        if self.scores_through is not None:
+            scores = self.scores_through.forward(scores, training=training)
         y, self._cache = fn.gated_pool(x, scores)
         return y
 
@@ -62,14 +65,21 @@ class AttentionPool(Layer):
 
     def backward_params(self, dy: Float) -> None:
         """Fill `grads`."""
-        _, dscores = fn.gated_pool_backward(dy, self._cache)
+        _, dscores = self._pool_backward(dy)
         self.grads["w"], self.grads["b"] = fn.dense_backward_params(dscores, self._dense_cache)
 
     def backward(self, dy: Float) -> Float:
         """Fill `grads` and return dx: what was pooled, and what the gate saw."""
-        dx, dscores = fn.gated_pool_backward(dy, self._cache)
+        dx, dscores = self._pool_backward(dy)
         dseen, self.grads["w"], self.grads["b"] = fn.dense_backward(dscores, self._dense_cache)
         return dx + self.dropout.backward(dseen).reshape(dx.shape)
+
+    def _pool_backward(self, dy: Float) -> tuple[Float, Float]:
+        """Return the gradients of what is pooled and of the dense output."""
+        dx, dscores = fn.gated_pool_backward(dy, self._cache)
+        if self.scores_through is not None:
+            dscores = self.scores_through.backward(dscores)
+        return dx, dscores
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (2 C,)."""

@@ -1,0 +1,1 @@
+"""The int8 operators as rows of numbers, and one compiled loop that runs them."""
