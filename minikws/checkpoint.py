@@ -7,7 +7,7 @@ calibration.npz           features of some training clips, for the int8 export
 model.py                  the source of an architecture of one's own
 pseudo_labels.csv         what unlabelled recordings were taken for, and by which models
 checkpoints/checkpoint-STEP.npz   weights, optimiser, generator, step; the newest three and the best
-report.json               the final test
+report.json               the final test, and the last export's measurements
 """
 
 from __future__ import annotations

@@ -138,7 +138,6 @@ def test_every_int8_tensor_equals_tflite_micro(name, oracle):
 def test_trained_for_8_bits_every_architecture_needs_no_calibration(name, oracle):
     network, features = lively(name)
     rounded = quantization_aware(network)
-    rounded.forward(features)
     for _ in range(3):
         rounded.forward(features, training=True)
     model = write_model(convert(rounded, None))

@@ -151,6 +151,6 @@ def test_int8_keeps_the_answers(name, networks):
     by_int8 = np.array(
         [interpreter.invoke(x)[0].argmax() for x in quantized(features, interpreter)]
     )
-    accuracies = [(answers == labels).mean() for answers in (by_float, by_int8)]
-    assert accuracies[0] > 0.5
-    assert abs(accuracies[0] - accuracies[1]) <= 0.01
+    right = [int((answers == labels).sum()) for answers in (by_float, by_int8)]
+    assert right[0] > 150
+    assert abs(right[0] - right[1]) <= 3  # a point of 300 clips

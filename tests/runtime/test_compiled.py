@@ -230,6 +230,18 @@ def test_a_memory_goes_on_and_starts_anew(name):
         both(x_in)
 
 
+@pytest.mark.parametrize(("state_scale", "out_scale"), [(1e-4, 1e-7), (1e-4, 1e-2), (0.3, 2e-3)])
+def test_svdf_with_factors_above_1_and_below(state_scale, out_scale):
+    graph = every_op()["svdf"]
+    tensors = list(graph.main.tensors)
+    scales = {3: state_scale * tensors[2].scale[0], 4: state_scale, 5: out_scale}
+    for index, scale in scales.items():
+        tensors[index] = replace(tensors[index], scale=(tiny.float32(scale),))
+    main = replace(graph.main, tensors=tuple(tensors))
+    model = assert_same(replace(graph, subgraphs=(main,)))
+    assert n_calls(model) == ENABLED
+
+
 def test_no_values_before_the_first_run_nor_after_a_reset():
     model = Interpreter(tiny.keyword_model(), compiled=True)
     assert set(model.tensors()) == set()

@@ -131,8 +131,8 @@ def test_float_input_is_quantized_by_the_files_scale() -> None:
     [
         (
             np.zeros((10, 6), np.int8),
-            r"'features' of op 1 of 5 \(RESHAPE\) is int8 \(10, 6\), the model expects int8 \(1, 60\), "
-            r"or \(B",
+            r"'features' of op 1 of 5 \(RESHAPE\) is int8 \(10, 6\), "
+            r"the model expects int8 \(1, 60\), or \(B",
         ),
         (
             np.zeros((1, 60), np.int32),
@@ -149,7 +149,7 @@ def test_wrong_inputs(x: np.ndarray, words: str) -> None:
 def test_input_that_is_not_finite() -> None:
     x = np.full((1, 60), np.nan, np.float32)
     with pytest.raises(
-        SettingsError, match="'features' of op 1 of 5 .* holds values that are not finite"
+        SettingsError, match=r"'features' of op 1 of 5 .* holds values that are not finite"
     ):
         Interpreter(tiny.keyword_model()).invoke(x)
 

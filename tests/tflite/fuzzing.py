@@ -4,7 +4,8 @@
 ran, were refused, which was the slowest, which took the most memory. A model that raises
 anything but a `MinikwsError`, takes more than a second of processor time or more than 256 MB
 of memory ends the run with exit code 1; its bytes or its number are printed. The same seed
-gives the same models.
+gives the same models. With `--compiled` those that run are run as compiled calls as well, and
+must give the same values.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from minikws._typing import Array
 from minikws.cli import info
 from minikws.cli.output import Output
 from minikws.errors import MinikwsError, UnsupportedOpError
-from minikws.graph import Graph
+from minikws.graph import Graph, Tensor
 from minikws.runtime import Interpreter, plan, summarize
 from minikws.tflite import info_of, labels_of, read_model, write_model
 from tests.tflite.every_op import every_op
@@ -165,6 +167,45 @@ def fuzz(count: int, seed: int, shared: Path | None, log: Any = None) -> dict[st
     }
 
 
+def compare_compiled(count: int, seed: int, shared: Path | None) -> dict[str, Any]:
+    """Run damaged graphs, those that will, with and without compiled calls.
+
+    Returns
+    -------
+    how many ran.
+
+    Raises
+    ------
+    AssertionError : other values; a compiled call that reads elsewhere may end the process.
+    """
+    graphs = [graph for graph in map(_readable, seeds(shared)) if graph is not None]
+    n_ran = 0
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        graph = damage_graph(graphs[rng.integers(0, len(graphs))], rng)
+        try:
+            plain, compiled = Interpreter(graph), Interpreter(graph, compiled=True)
+        except MinikwsError:
+            continue
+        inputs = {t.name: _random_values(t, rng) for t in plain.inputs}
+        if len(inputs) < len(plain.inputs):
+            continue  # two of one name
+        with np.errstate(all="ignore"):
+            expected, found = plain.run(inputs), compiled.run(inputs)
+        for name, values in expected.items():
+            same = np.array_equal(values, found[name], equal_nan=values.dtype.kind == "f")
+            assert same, f"seed {seed}, model {number}: {name!r} differs"
+        n_ran += 1
+    return {"seed": seed, "ran": n_ran}
+
+
+def _random_values(tensor: Tensor, rng: np.random.Generator) -> Array:
+    if tensor.dtype in ("int8", "uint8", "int16", "int32"):
+        limits = np.iinfo(tensor.dtype)
+        return rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
+    return rng.integers(0, 2, tensor.shape).astype(tensor.dtype)
+
+
 def _readable(model: bytes) -> Graph | None:
     try:
         return read_model(model)
@@ -197,8 +238,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shared", type=Path)
+    parser.add_argument("--compiled", action="store_true")
     args = parser.parse_args()
-    print(json.dumps(fuzz(args.count, args.seed, args.shared, sys.stderr)))
+    if args.compiled:
+        result = compare_compiled(args.count, args.seed, args.shared)
+    else:
+        result = fuzz(args.count, args.seed, args.shared, sys.stderr)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

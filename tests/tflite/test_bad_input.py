@@ -219,3 +219,16 @@ def test_a_model_of_too_many_tensors() -> None:
     ops = [Op("RELU", (i,), (i + 1,)) for i in range(2999)]
     with pytest.raises(ModelFileError, match="holds 3000 tensors, expected up to 2048; export"):
         check_graph(tiny.graph_of(tensors, ops, (0,), (2999,)))
+
+
+def test_a_softmax_whose_sums_would_leave_int32() -> None:
+    words = r"op 1 of 1 \(SOFTMAX\).*has rows of 4096 values, expected up to 4095"
+    with pytest.raises(ModelFileError, match=words):
+        Interpreter(tiny.softmax((1, 4096)))
+
+
+def test_softmax_of_many_rows_is_that_of_each() -> None:
+    x = np.random.default_rng(3).integers(-128, 128, (40, 7), np.int8)
+    one = Interpreter(tiny.softmax((1, 7)))
+    rows = np.concatenate([one.invoke(row[None]) for row in x])
+    np.testing.assert_array_equal(Interpreter(tiny.softmax((40, 7))).invoke(x), rows)

@@ -12,10 +12,12 @@ import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from minikws._jit import ENABLED
 from minikws.errors import MinikwsError
 from minikws.runtime.limits import MAX_BYTES
 from minikws.runtime.ops import OPS
@@ -28,21 +30,32 @@ ROOT = Path(__file__).parents[2]
 PARTS = 2  # processes, which run side by side
 
 
-@pytest.mark.parametrize("seed", range(PARTS))
-def test_damaged_models_give_a_sentence_or_a_result(seed: int) -> None:
+def run_child(count: int, seed: int, *flags: str, **environment: str) -> dict[str, Any]:
     shared = Path(os.environ.get("MINIKWS_SHARED", ROOT.parent / "shared" / "data"))
-    command = [sys.executable, "-m", "tests.tflite.fuzzing"]
-    command += ["--count", str(COUNT // PARTS), "--seed", str(seed)]
+    command = [sys.executable, "-m", "tests.tflite.fuzzing", *flags]
+    command += ["--count", str(count), "--seed", str(seed)]
     if shared.is_dir():
         command += ["--shared", str(shared)]
-    # Threads would each take address space, of which the child has little.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MINIKWS_JIT": "0"}
-    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    child = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
     assert child.returncode == 0, child.stderr[-3000:]
-    result = json.loads(child.stdout)
+    result: dict[str, Any] = json.loads(child.stdout)
+    return result
+
+
+@pytest.mark.parametrize("seed", range(PARTS))
+def test_damaged_models_give_a_sentence_or_a_result(seed: int) -> None:
+    # Threads would each take address space, of which the child has little.
+    result = run_child(COUNT // PARTS, seed, OPENBLAS_NUM_THREADS="1", MINIKWS_JIT="0")
     print(result)
     assert result["ran"] + result["refused"] + result["unsupported"] == COUNT // PARTS
     assert result["ran"] > COUNT // 100 and result["refused"] > COUNT // 10
+
+
+@pytest.mark.skipif(not ENABLED, reason="compiled calls need Numba, and MINIKWS_JIT other than 0")
+def test_damaged_models_give_the_same_in_compiled_calls() -> None:
+    assert run_child(COUNT // 10, 7, "--compiled")["ran"] > COUNT // 400
 
 
 def test_every_operator_is_a_seed() -> None:

@@ -248,6 +248,13 @@ def shifted(value, bits):  # type: ignore[no-untyped-def]
 
 
 @Part
+def requantized(acc, multiplier, shift):  # type: ignore[no-untyped-def]
+    """Return acc * multiplier * 2**(shift - 31), rounded twice: `fixedpoint.requantize`."""
+    left, right = np.int64(max(shift, 0)), np.int64(max(-shift, 0))
+    return shifted(high_product(np.int32(np.int64(acc) << left), multiplier), right)
+
+
+@Part
 def softmax(arena, words, op):  # type: ignore[no-untyped-def]
     """SOFTMAX."""
     n_labels, table = op[4], op[5]
@@ -283,7 +290,7 @@ def add(arena, words, op):  # type: ignore[no-untyped-def]
     for i in range(op[3]):
         one = np.int64(words[first + np.int64(arena[x + i])])
         other = np.int64(words[second + np.int64(arena[x2 + i])])
-        value = shifted(high_product(one + other, multiplier), shift) + zero
+        value = requantized(one + other, multiplier, shift) + zero
         arena[y + i] = np.uint8(min(max(value, low), high))
 
 
@@ -294,7 +301,7 @@ def multiply(arena, op):  # type: ignore[no-untyped-def]
     multiplier, shift, zero, low, high = op[7], op[8], op[9], op[10], op[11]
     for i in range(op[3]):
         acc = (np.int64(arena[x + i]) - first) * (np.int64(arena[x2 + i]) - second)
-        value = shifted(high_product(acc, multiplier), shift) + zero
+        value = requantized(acc, multiplier, shift) + zero
         arena[y + i] = np.uint8(min(max(value, low), high))
 
 
@@ -311,7 +318,7 @@ def remember(arena, words, weights, memory, op):  # type: ignore[no-untyped-def]
             newest = np.int32(0)
             for f in range(n_inputs):
                 newest += np.int32((np.int32(x[f]) - factors[4]) * np.int32(w[f]))
-            scaled = shifted(high_product(newest, factors[0]), np.int64(factors[1])) + factors[5]
+            scaled = requantized(newest, factors[0], factors[1]) + factors[5]
             column = memory[op[9] + n * n_frames : op[9] + (n + 1) * n_frames]
             time = words[op[8] + n * n_frames : op[8] + (n + 1) * n_frames]
             for m in range(n_frames - 1):
@@ -320,5 +327,5 @@ def remember(arena, words, weights, memory, op):  # type: ignore[no-untyped-def]
             for m in range(n_frames):
                 total += np.int64(column[m] - factors[5]) * np.int64(time[m])
         acc = np.int32(total + factors[7 + unit])
-        value = shifted(high_product(acc, factors[2]), np.int64(factors[3])) + factors[6]
+        value = requantized(acc, factors[2], factors[3]) + factors[6]
         arena[op[2] + unit] = np.uint8(min(max(value, 0), 255))

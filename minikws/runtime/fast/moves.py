@@ -91,16 +91,14 @@ def add(tables: Tables, step: Step) -> bool:
     """ADD and SUB: both inputs on one fine scale by a table, their sum scaled back."""
     if not tables.are_int8(*step.inputs, step.outputs[0]):
         return False
-    *factors, (multiplier, shift) = step.state.factors
-    if shift > 0:
-        return False
+    *factors, factor = step.state.factors
     zeros = step.state.binary.zero_points
     signs = 1, step.state.sign
     first, second = (
         tables.words(sign * requantize((_wide() - zero) << LEFT_SHIFTS["int8"], *factor))
         for zero, factor, sign in zip(zeros[:2], factors, signs, strict=True)
     )
-    _pair(tables, step, rows.ADD, first, second, multiplier, -shift)
+    _pair(tables, step, rows.ADD, first, second, *factor)
     return True
 
 
@@ -108,11 +106,8 @@ def multiply(tables: Tables, step: Step) -> bool:
     """MUL."""
     if not tables.are_int8(*step.inputs, step.outputs[0]):
         return False
-    multiplier, shift = step.state.factor
-    if shift > 0:
-        return False
     first, second, _ = (zero + MOVED for zero in step.state.binary.zero_points)
-    _pair(tables, step, rows.MUL, first, second, multiplier, -shift)
+    _pair(tables, step, rows.MUL, first, second, *step.state.factor)
     return True
 
 
@@ -195,10 +190,8 @@ def svdf(tables: Tables, step: Step) -> bool:
     if not tables.are_int8(x, y) or tables.tensors[time].dtype != "int16" or n_clips != 1:
         return False
     n_filters, n_frames = state.time.shape
-    if max(state.first[1], state.second[1]) > 0:
-        return False
     zeros = np.add(state.zero_points, (MOVED, 0, MOVED))
-    factors = [state.first[0], -state.first[1], state.second[0], -state.second[1], *zeros]
+    factors = *state.first, *state.second, *zeros
     lists = tables.weights(state.frequency), tables.words(state.time)
     if memory not in tables.states:
         tables.states[memory] = tables.memory(np.zeros(n_filters * n_frames))

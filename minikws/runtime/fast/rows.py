@@ -212,7 +212,7 @@ def _finish(
     *_: int,
 ) -> None:
     """Scale sums and store them."""
-    values = np.clip(requantize(acc, multiplier, -shift) + zero, low, high)
+    values = np.clip(requantize(acc, multiplier, shift) + zero, low, high)
     m.arena[y : y + values.size] = values.ravel()
 
 
@@ -238,11 +238,11 @@ def _remember(
     columns = m.memory[state : state + weights.size].reshape(weights.shape)
     columns[:, :-1] = columns[:, 1:].copy()
     newest = frequency.astype(np.int64) @ (m.arena[x : x + n_inputs].astype(np.int64) - zero_in)
-    scaled = requantize(wrap32(newest), m1, -s1) + zero_state
+    scaled = requantize(wrap32(newest), m1, s1) + zero_state
     columns[:, -1] = np.clip(scaled, -(2**15), 2**15 - 1)
     dots = ((columns.astype(np.int64) - zero_state) * weights).sum(1)
     units = wrap32(dots.reshape(n_units, rank).sum(1) + bias)
-    values = requantize(units, m2, -s2) + zero_out
+    values = requantize(units, m2, s2) + zero_out
     m.arena[y : y + n_units] = np.clip(values, 0, 255)
 
 
