@@ -72,7 +72,7 @@ def python_there(
 def test_runtime_frontends_and_streaming(machine: str, packages: Path) -> None:
     done = python_there(
         machine,
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not children"),
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not children and not slow"),
         *("tests/runtime", "tests/frontend", "tests/streaming", "tests/test_fixedpoint.py"),
         path=(packages, REPOSITORY),
     )
