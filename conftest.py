@@ -26,6 +26,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 settings.register_profile("fast", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("brief", max_examples=5, deadline=None, derandomize=True)
 settings.register_profile("deep", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

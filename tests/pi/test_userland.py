@@ -61,7 +61,12 @@ def python_there(
     """Run the emulated Python."""
     return subprocess.run(
         ["sh", str(HERE / "userland.sh"), machine, *arguments],
-        env={**os.environ, "PYTHONPATH": ":".join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": ":".join(map(str, path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HYPOTHESIS_PROFILE": "brief",
+        },
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -283,6 +283,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package
 
 
+@pytest.mark.children
 def test_a_reference_answers_refuses_dies_and_is_started_again(stub: Path) -> None:
     x = np.arange(3, dtype=np.int8)
     with Reference("litert-reference", timeout_s=20) as reference:
@@ -301,6 +302,7 @@ def test_a_reference_answers_refuses_dies_and_is_started_again(stub: Path) -> No
         assert len(reference.run([[x]])) == 1
 
 
+@pytest.mark.children
 def test_a_reference_that_hangs_is_ended(stub: Path) -> None:
     with Reference("litert", timeout_s=20) as reference:
         reference.load(b"hang")
@@ -309,6 +311,7 @@ def test_a_reference_that_hangs_is_ended(stub: Path) -> None:
             reference.run([[np.zeros(1, np.int8)]])
 
 
+@pytest.mark.children
 def test_a_reference_that_is_not_installed(stub: Path) -> None:
     (stub / "interpreter.py").write_text("raise ImportError('absent')")
     with (

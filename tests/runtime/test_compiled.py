@@ -313,6 +313,7 @@ def test_without_numba_it_stays_plain(monkeypatch):
     np.testing.assert_array_equal(model.invoke(x), Interpreter(model.graph).invoke(x))
 
 
+@pytest.mark.children
 def test_jit_0_imports_no_numba(tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(write_model(tiny.keyword_model()))
