@@ -28,7 +28,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     from minikws.errors import SettingsError
     from minikws.plots import draw_diary
-    from minikws.streaming.log import iso, read_log
+    from minikws.streaming.log import iso
+    from minikws.streaming.log_table import read_log
 
     try:
         day = date.fromisoformat(args.day) if args.day else None

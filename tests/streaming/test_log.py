@@ -17,7 +17,8 @@ import pytest
 from hypothesis import settings
 
 from minikws.errors import RunError, SettingsError
-from minikws.streaming.log import Averager, Log, iso, read_log
+from minikws.streaming.log import Averager, Log, iso
+from minikws.streaming.log_table import read_log
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00:00 UTC
 LABELS = ("quiet", "crying")
