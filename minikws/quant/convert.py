@@ -17,9 +17,10 @@ from minikws.nn import Network
 from minikws.quant.builder import Builder, Int8Builder, Quantization
 from minikws.quant.calibrate import INPUT, observe_ranges
 from minikws.quant.choose import Calibration
-from minikws.quant.lower import LOGISTIC_OUTPUT, lower_layers, takes_frames
+from minikws.quant.lower import LOGISTIC_OUTPUT, lower_layers
 from minikws.quant.qat import is_quantization_aware, trained_quantizations, without_rounding
 from minikws.quant.ranges import quantization_of
+from minikws.quant.steps import takes_frames
 from minikws.quant.uint8 import UInt8Builder
 
 SCORES = "scores"
