@@ -46,3 +46,33 @@ def test_plain_matmul_is_the_product():
     out = np.ones((2, 1))
     _jit.matmul(a, b, out, True)
     np.testing.assert_array_equal(out, [[6.0], [15.0]])
+
+
+def _put(out, at, value):
+    out[at] = value
+
+
+def _emit_put(builder, features, out, at, value):
+    assert all(word[0] in "+-" for word in features)
+    builder.store(value, builder.gep(out, [at]))
+
+
+put = _jit.Code(_put, _emit_put)
+
+
+@_jit.kernel
+def evens(n):
+    return 2 * np.arange(n)
+
+
+@evens.jit
+def _(n):
+    out = np.empty(n, np.int64)
+    for i in range(n):
+        put(out, i, 2 * i)
+    return out
+
+
+def test_code_of_ones_own_in_a_twin():
+    np.testing.assert_array_equal(evens.loops(5), [0, 2, 4, 6, 8])  # by its plain form
+    np.testing.assert_array_equal(evens(5), [0, 2, 4, 6, 8])
