@@ -232,3 +232,13 @@ def test_softmax_of_many_rows_is_that_of_each() -> None:
     one = Interpreter(tiny.softmax((1, 7)))
     rows = np.concatenate([one.invoke(row[None]) for row in x])
     np.testing.assert_array_equal(Interpreter(tiny.softmax((40, 7))).invoke(x), rows)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_an_output_without_values_that_nothing_computes(dtype: str) -> None:
+    graph = tiny.keyword_model()
+    output = graph.main.outputs[0]
+    tensors = (*graph.main.tensors, replace(graph.main.tensors[output], dtype=dtype, shape=(3, 0)))
+    main = replace(graph.main, tensors=tensors, outputs=(len(tensors) - 1,))
+    with pytest.raises(ModelFileError, match=r"output tensor \d+ .* is computed by no operator"):
+        check_graph(replace(graph, subgraphs=(main,), signature=None))
