@@ -85,6 +85,22 @@ STEP = "def momentum_step(weight, velocity, slope, rate):"
 VELOCITY = f"{STEP} v = 0.9 * velocity + slope"
 LOW_RANK = "def low_rank(p, rank): u, s, vt = np.linalg.svd(p, full_matrices=False)"
 WINDOW = "def take_window(memory, window, w, v): new = window @ w;"
+RULER = "def ruler(low, high): low, high = min(low, 0), max(high, 0); scale = (high - low) / 255"
+SUMS = "def accumulate(qx, zero, qw, qb): return"
+DOWN = "def scale_down(acc, m, shift): high = (acc * m + 2**30) >> 31; half = 2**-shift // 2"
+VTABLE = (
+    "def find(data, table, slot):\n"
+    "    read = lambda kind, at: struct.unpack_from('<' + kind, data, at)[0]\n"
+    "    vtable = table - read('i', table)\n"
+    "    if 4 + 2 * slot >= read('H', vtable): return None\n"
+)
+LIST = (
+    "def numbers_of(data, at, kind):\n"
+    "    start = at + struct.unpack_from('<I', data, at)[0]\n"
+    "    n = struct.unpack_from('<I', data, start)[0]\n"
+    "    return struct.unpack_from(f'<{n}{kind}', data, start + 4)"
+)
+NEEDED = "def needed(lives, step): return"
 
 # What a reader may well write instead of the answer -> a word of the hint it should get.
 SLIPS = {
@@ -239,6 +255,69 @@ SLIPS = {
         "def multiplications(f, m): return f + m, m * f + m": "swapped",
         "def multiplications(f, m): return m * f + m, m * f + m": "only one window",
         "def multiplications(f, m): return 7, 7": "each time it runs",
+    },
+    ("07_eight_bits", "1"): {
+        f"{RULER}; return scale, -128 - low / scale": "lie on a mark",
+        f"{RULER}; return scale, int(-128 - low / scale)": "cuts off",
+        f"{RULER}; return scale, round(-low / scale)": "begins at -128",
+        f"{RULER}; return scale, round(-128 + low / scale)": "farther right",
+        f"{RULER.replace('low, high = min(low, 0), max(high, 0); ', '')}"
+        "; return scale, round(-128 - low / scale)": "must be inside",
+        f"{RULER.replace('255', '256')}; return scale, round(-128 - low / scale)": "255 gaps",
+        "def ruler(low, high): return 7, 7": "lies on mark -64",
+    },
+    ("07_eight_bits", "2"): {
+        f"{SUMS} qw @ qx + qb": "point is missing",
+        f"{SUMS} qw @ (qx + zero) + qb": "added",
+        f"{SUMS} qw @ (qx - zero)": "bias is missing",
+        f"{SUMS} qw @ qx - zero + qb": "before it is multiplied",
+        f"{SUMS} qw.T @ (qx - zero) + qb": "swapped",
+        f"{SUMS} qw * (qx - zero) + qb": "two sums",
+        f"{SUMS} 7": "two sums",
+    },
+    ("07_eight_bits", "3"): {
+        "def scale_down(acc, m, s): return (acc * m + 2 ** (30 - s)) >> (31 - s)": "one rounding",
+        "def scale_down(acc, m, shift): return acc * m / 2 ** (31 - shift)": "whole numbers only",
+        f"{DOWN.replace(' + 2**30', '')}; "
+        "return (1 if high > 0 else -1) * ((abs(high) + half) >> -shift)": "step 1 rounds as well",
+        f"{DOWN}; return (high + half) >> -shift": "half below zero",
+        f"{DOWN}; return high >> -shift": "to the nearest",
+        f"{DOWN}; return (1 if high > 0 else -1) * (abs(high) >> -shift)": "to the nearest",
+        f"{DOWN}; return high": "step 1 alone",
+        f"{DOWN}; return (abs(high) + half) >> -shift": "sign back",
+        "def scale_down(acc, m, shift): return 7": "2.5 goes to 3",
+    },
+    ("08_inside_a_tflite_file", "1"): {
+        f"{VTABLE}    return read('H', vtable + 4 + 2 * slot) or None": "table's start",
+        f"{VTABLE.replace('table - read', 'table + read')}    return 7": "subtract",
+        f"{VTABLE}    return table + read('H', vtable + 2 * slot)": "two lengths",
+        f"{VTABLE}    o = read('H', vtable + 4 + slot)\n"
+        "    return table + o if o else None": "two bytes",
+        f"{VTABLE}    return table + read('H', vtable + 4 + 2 * slot)": "slot of 0",
+        f"{VTABLE.replace('return None', 'pass')}"
+        "    o = read('H', vtable + 4 + 2 * slot); return table + o if o else None": "three slots",
+        f"{VTABLE.replace('return None', 'pass')}"
+        "    return table + read('H', vtable + 4 + 2 * slot)": "and those after",
+        "def find(data, table, slot): return 7": "12 + 6",
+    },
+    ("08_inside_a_tflite_file", "2"): {
+        LIST.replace("at + struct", "at; struct"): "follow it first",
+        LIST.replace("at + struct", "struct"): "from where it stands",
+        LIST.replace("start + 4", "start"): "count is no item",
+        LIST.replace("'<{n}", "'>{n}"): "little end",
+        LIST.replace("{kind}", "i"): "as the kind says",
+        f"{LIST}[0]": "not only the first",
+        "def numbers_of(data, at, kind): return 7": "count stands at 12",
+    },
+    ("08_inside_a_tflite_file", "3"): {
+        f"{NEEDED} sum(n for n, first, last in lives if first <= step < last)": "last step",
+        f"{NEEDED} sum(n for n, first, last in lives if first < step <= last)": "first step",
+        f"{NEEDED} sum(n for n, first, last in lives if first < step < last)": "both ends",
+        f"{NEEDED} sum(n for n, first, last in lives)": "only those",
+        f"{NEEDED} sum(n for n, first, last in lives if first <= step)": "have ended",
+        f"{NEEDED} max(n for n, first, last in lives if first <= step <= last)": "not the largest",
+        f"{NEEDED} sum(1 for n, first, last in lives if first <= step <= last)": "not the tensors",
+        f"{NEEDED} 7": "first two live",
     },
 }
 
