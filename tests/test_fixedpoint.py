@@ -56,7 +56,7 @@ def test_rounding_shift_is_the_masked_one(x: int, bits: int) -> None:
 def test_requantize_rounds_twice_and_wraps(x: int, multiplier: int, shift: int) -> None:
     expected = mbqm(x, multiplier, shift)
     assert fp.requantize(x, multiplier, shift) == expected
-    found = fp.requantize(np.array([x], np.int64), np.array([multiplier]), np.array([shift]))
+    found = fp.requantize(*(np.array([n], np.int64) for n in (x, multiplier, shift)))
     assert found.dtype == np.int64 and found[0] == expected
 
 

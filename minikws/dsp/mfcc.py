@@ -94,8 +94,9 @@ def mel_energies(power: Float32, bank: MelBank) -> Float64:
     has_next, has_band = bank.bands + 1 < bank.n_mels, bank.bands >= 0
     # A channel rises first and falls then, so in this order its sum runs over ascending bins.
     parts = np.concatenate((rising[:, has_next], falling[:, has_band]), axis=1)
-    channels = np.concatenate((bank.bands[has_next] + 1, bank.bands[has_band])).astype(np.int64)
-    places = np.arange(n_frames, dtype=np.int64)[:, None] * bank.n_mels + channels
+    # bincount takes indices of the machine's own width alone: 32 bits on a 32-bit Raspberry Pi.
+    channels = np.concatenate((bank.bands[has_next] + 1, bank.bands[has_band])).astype(np.intp)
+    places = np.arange(n_frames, dtype=np.intp)[:, None] * bank.n_mels + channels
     sums = np.bincount(
         places.reshape(-1), weights=parts.reshape(-1), minlength=n_frames * bank.n_mels
     )

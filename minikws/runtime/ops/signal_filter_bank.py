@@ -69,11 +69,12 @@ def prepare(node: Node) -> Bank:
                 first >= 0 and last < count,
                 f"has a band of {what}s {first} to {last}, there are {count}",
             )
-    edges = np.concatenate(([0], np.cumsum(widths)))
-    within = np.arange(edges[-1]) - np.repeat(edges[:-1], widths)
-    chosen = np.repeat(first_weights, widths) + within
+    counts = widths.astype(np.intp)  # all that `repeat` takes on a machine of 32 bits
+    edges = np.concatenate((np.zeros(1, np.intp), np.cumsum(counts, dtype=np.intp)))
+    within = np.arange(edges[-1]) - np.repeat(edges[:-1], counts)
+    chosen = np.repeat(first_weights, counts) + within
     return Bank(
-        np.repeat(first_bins, widths) + within,
+        np.repeat(first_bins, counts) + within,
         weights[chosen].astype(np.uint64),
         unweights[chosen].astype(np.uint64),
         edges,
