@@ -101,6 +101,8 @@ LIST = (
     "    return struct.unpack_from(f'<{n}{kind}', data, start + 4)"
 )
 NEEDED = "def needed(lives, step): return"
+CHOOSE = "def choose_threshold(thresholds, alarms, missed, wished): quiet = alarms <= wished"
+NEW = "def is_new(label, average, last, since, threshold=0.7, pause=1500): return"
 
 # What a reader may well write instead of the answer -> a word of the hint it should get.
 SLIPS = {
@@ -318,6 +320,36 @@ SLIPS = {
         f"{NEEDED} max(n for n, first, last in lives if first <= step <= last)": "not the largest",
         f"{NEEDED} sum(1 for n, first, last in lives if first <= step <= last)": "not the tensors",
         f"{NEEDED} 7": "first two live",
+    },
+    ("09_listening_all_day", "1"): {
+        "def wrong_per_hour(accuracy, every): return accuracy * 3_600_000 / every": "right ones",
+        "def wrong_per_hour(accuracy, every): return 3_600_000 / every": "which share",
+        "def wrong_per_hour(accuracy, every): return (1 - accuracy) * 3600 / every": "thousandths",
+        "def wrong_per_hour(accuracy, every): return (1 - accuracy) * 60_000 / every": "minute",
+        "def wrong_per_hour(accuracy, every): return (1 - accuracy) * 3600 * every": "divide by it",
+        "def wrong_per_hour(accuracy, every): return (1 - accuracy) * 3600": "once a second",
+        "def wrong_per_hour(accuracy, every): return 7": "how many times",
+    },
+    ("09_listening_all_day", "2"): {
+        f"{NEW} average >= threshold and label != last and since > pause": "exactly 0.7",
+        f"{NEW} label != last and since > pause": "rule 1 is missing",
+        f"{NEW} average > threshold and since > pause": "rule 2 is missing",
+        f"{NEW} average > threshold and label != last": "rule 3 is missing",
+        f"{NEW} average > threshold or label != last or since > pause": "`and`, not `or`",
+        f"{NEW} average > threshold and label != last and since < pause": "turned round: more",
+        f"{NEW} average > threshold and label == last and since > pause": "be another label",
+        f"{NEW} 7 < 0": "the first and the last",
+    },
+    ("09_listening_all_day", "3"): {
+        f"{CHOOSE}; return thresholds[quiet][missed[quiet].argmin()]": "of several, the highest",
+        f"{CHOOSE}; return thresholds[quiet].min()": "of several, the highest",
+        f"{CHOOSE}; return thresholds[quiet].max()": "the quietest",
+        f"{CHOOSE.replace('<=', '<')}; return thresholds[quiet].min()": "exactly 5 is allowed",
+        f"{CHOOSE}; return thresholds[missed.argmin()]": "12 false alarms",
+        f"{CHOOSE}; return thresholds.min()": "30 false alarms",
+        f"{CHOOSE}; return missed[quiet].min()": "threshold is asked for",
+        f"{CHOOSE}; return thresholds[quiet]": "the quietest",
+        f"{CHOOSE}; return 7": "one number",
     },
 }
 
