@@ -31,6 +31,7 @@ def loaded_after(statement: str, **environment: str) -> set[str]:
         "minikws.frontend",
         "minikws.audio",
         "minikws.streaming.sources",
+        "minikws.streaming.microphone",
     ],
 )
 def test_the_runtime_side_needs_numpy_alone(module: str) -> None:

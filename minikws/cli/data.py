@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from minikws.cli import data_noise, data_slice
+from minikws.cli import data_noise, data_record, data_slice
 from minikws.cli.output import Output
 
-HELP = "make a demo corpus or noise, download Speech Commands, cut or check recordings"
+HELP = "make a demo corpus or noise, download Speech Commands, record, cut or check clips"
 EXAMPLE = "minikws data check my_words --wanted-words on,off"
 
 
@@ -245,5 +245,6 @@ SUBCOMMANDS = (  # name, help, example, its options, what runs it
         _check,
     ),
     ("noise", data_noise.HELP, data_noise.EXAMPLE, data_noise.configure, data_noise.run),
+    ("record", data_record.HELP, data_record.EXAMPLE, data_record.configure, data_record.run),
     ("slice", data_slice.HELP, data_slice.EXAMPLE, data_slice.configure, data_slice.run),
 )

@@ -1,11 +1,11 @@
-"""What listen does with what it hears, by its options: a diary, a program, clips, a meter."""
+"""What listen does with what it hears, by its options: a diary, programs, clips, MQTT."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minikws.cli.output import Output
@@ -26,7 +26,8 @@ def make_followers(
     Raises
     ------
     RunError : a diary that cannot be written, or is something else.
-    SettingsError : a number or a command that cannot work.
+    SettingsError : a number, a command or a broker's address that cannot work.
+    MissingExtraError : MQTT without paho-mqtt.
     """
     followers: list[Follower] = []
     if args.log:
@@ -41,13 +42,28 @@ def make_followers(
 
         followers.append(CommandRunner(args.run, warn=out.warn, may_wait=not source.is_live))
     if args.record:
+        from minikws.data.slice import source_of
         from minikws.streaming.record import ClipKeeper
 
         followers.append(
             ClipKeeper(
                 args.record,
-                None if source.is_live else Path(source.name).stem,
+                None if source.is_live else source_of(source.name),
                 clip_samples=model.clip_samples,
+                warn=out.warn,
+            )
+        )
+    if args.mqtt:
+        from minikws.streaming.mqtt import MqttPublisher
+
+        followers.append(
+            MqttPublisher(
+                args.mqtt,
+                model.labels,
+                topic=args.mqtt_topic,
+                every_s=args.every,
+                user=args.mqtt_user,
+                password=os.environ.get("MINIKWS_MQTT_PASSWORD"),
                 warn=out.warn,
             )
         )

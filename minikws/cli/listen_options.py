@@ -14,7 +14,7 @@ def add_follower_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="a row of the diary (default 60)",
+        help="a row of the diary, or mean scores for MQTT (default 60)",
     )
     add(
         "--run",
@@ -23,4 +23,12 @@ def add_follower_options(parser: argparse.ArgumentParser) -> None:
         "no shell reads it",
     )
     add("--record", metavar="DIR", help="keep the sound of each word as DIR/LABEL/…_nohash_N.wav")
+    add(
+        "--mqtt",
+        metavar="HOST[:PORT]",
+        help="publish words and mean scores; Home Assistant finds them (its password: environment "
+        "variable MINIKWS_MQTT_PASSWORD)",
+    )
+    add("--mqtt-topic", default="minikws", metavar="TOPIC", help="default minikws")
+    add("--mqtt-user", metavar="NAME", help="where the broker asks for one")
     add("--show", action="store_true", help="a level meter and running scores in the terminal")

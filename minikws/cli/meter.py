@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,11 @@ class MeterOutput(Output):
         """Print a line of the answer."""
         self._meter.erase()
         super().answer(text)
+
+    def result(self, record: dict[str, Any]) -> None:
+        """Print a record, where --json asks for it."""
+        self._meter.erase()
+        super().result(record)
 
     def say(self, text: str) -> None:
         """Print a message about the work."""

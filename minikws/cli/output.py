@@ -37,3 +37,45 @@ class Output:
     def warn(self, text: str) -> None:
         """Print a warning."""
         print(f"minikws: warning: {text}", file=sys.stderr, flush=True)
+
+
+class Recorded(Output):
+    """Keeps what is said, to be said later or elsewhere; several may share a process.
+
+    said : (voice, text or record), in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(json_wanted=True, quiet=True)  # nothing is drawn on the terminal either
+        self.said: list[tuple[str, Any]] = []
+
+    def answer(self, text: str = "") -> None:
+        """Keep a line of the answer."""
+        self.said.append(("answer", text))
+
+    def result(self, record: dict[str, Any]) -> None:
+        """Keep a record."""
+        self.said.append(("result", record))
+
+    def say(self, text: str) -> None:
+        """Keep a message."""
+        self.said.append(("say", text))
+
+    def warn(self, text: str) -> None:
+        """Keep a warning."""
+        self.said.append(("warn", text))
+
+    def repeat(self, out: Output) -> None:
+        """Say all of it."""
+        for voice, what in self.said:
+            getattr(out, voice)(what)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records, in order."""
+        return [what for voice, what in self.said if voice == "result"]
+
+    @property
+    def messages(self) -> list[str]:
+        """Messages and warnings, in order."""
+        return [what for voice, what in self.said if voice in ("say", "warn")]

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             "service needs what listen is to be called with; name a model, as in: minikws service "
             "--user yes_no.tflite --log night.sqlite"
         )
-    model = Path(parse(["listen", *words]).model)
+    model = Path(parse(["listen", *words]).model or "")
     if not model.is_file():
         raise SettingsError(
             f"there is no model {model} in {Path.cwd()}; name the file as listen would find it"

@@ -210,6 +210,10 @@ class FreshWindows:
     ----------
     stride_ms : between two windows; any.
 
+    Attributes
+    ----------
+    stride_samples : the same in samples.
+
     Source: tensorflow/examples/speech_commands/test_streaming_accuracy.cc: windows begin at
     multiples of the stride, and the one that ends exactly with the sound is not run.
     """
@@ -218,8 +222,8 @@ class FreshWindows:
         self.spotter = spotter
         self.stride_ms = STRIDE_MS if stride_ms is None else stride_ms
         self._settings = settings = spotter.frontend.settings
-        self._stride = int(self.stride_ms * settings.sample_rate_hz / 1000)
-        if self._stride < 1:
+        self.stride_samples = int(self.stride_ms * settings.sample_rate_hz / 1000)
+        if self.stride_samples < 1:
             raise SettingsError(
                 f"a window every {self.stride_ms:g} ms is less than a sample; 100 is usual"
             )
@@ -236,7 +240,7 @@ class FreshWindows:
         n_clip, rate = self._settings.clip_samples, self._settings.sample_rate_hz
         self._sound = np.concatenate((self._sound, samples))
         heard = self._dropped + len(self._sound)
-        starts = range(self._start, heard - n_clip, self._stride)
+        starts = range(self._start, heard - n_clip, self.stride_samples)
         found = []
         for i in range(0, len(starts), BATCH_WINDOWS):
             some = starts[i : i + BATCH_WINDOWS]
@@ -244,7 +248,7 @@ class FreshWindows:
             outputs = self.spotter.run_features(self.spotter.frontend.extract(clips))
             rows = self.spotter.probabilities(outputs)
             found += [Window(s, s + n_clip, rate, row) for s, row in zip(some, rows, strict=True)]
-        self._start += len(starts) * self._stride
+        self._start += len(starts) * self.stride_samples
         done = min(self._start, heard) - self._dropped
         self._sound, self._dropped = self._sound[done:], self._dropped + done
         return found

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -86,24 +86,27 @@ class Averager:
             )
         self.every_s = every_s
         self._number: int | None = None  # of the running period, counted from 1970
-        self._scores: list[Float64] = []
+        self._n_windows = 0
+        self._sum: Any = 0.0
+        self._largest: Any = -np.inf
 
     def add(self, time_s: float, scores: Float64) -> Period | None:
         """Take the scores (L,) of a moment; return the period before, if that is over."""
         number = int(time_s // self.every_s)
         done = self.finish() if number != self._number else None
         self._number = number
-        self._scores.append(scores)
+        self._n_windows += 1
+        self._sum = self._sum + scores
+        self._largest = np.maximum(self._largest, scores)
         return done
 
     def finish(self) -> Period | None:
         """End the running period; None where nothing was heard in it."""
-        if self._number is None or not self._scores:
+        if self._number is None or self._n_windows == 0:
             return None
-        scores = np.stack(self._scores)
-        self._scores = []
-        start_s = self._number * self.every_s
-        return Period(start_s, self.every_s, len(scores), scores.mean(0), scores.max(0))
+        n, mean, largest = self._n_windows, self._sum / self._n_windows, self._largest
+        self._n_windows, self._sum, self._largest = 0, 0.0, -np.inf
+        return Period(self._number * self.every_s, self.every_s, n, mean, largest)
 
 
 class Writer(Protocol):

@@ -28,7 +28,6 @@ RETRY_S = 3.0  # between two tries to open a device that is gone
 SILENT_S = 5.0  # without a block, a device counts as gone
 REPORT_S = 60.0  # between two words about lost sound
 
-
 # Opens a device (None: the default one) at a rate or another one that it has.
 OpenDevice = Callable[[str | None, int, Inbox], Recorder]
 
@@ -91,7 +90,7 @@ def open_microphone(
     ------
     MissingExtraError, AudioError : as `open_device`, at the first opening only.
     """
-    name = device or "the default microphone"
+    name = f"the microphone {device}" if device else "the default microphone"
     inbox = Inbox()
     recorder = opener(device, sample_rate_hz, inbox)
     rate = recorder.sample_rate_hz
@@ -102,7 +101,7 @@ def open_microphone(
             inbox = Inbox()
             try:
                 recorder = opener(device, rate, inbox)
-            except (AudioError, MissingExtraError):
+            except (AudioError, MissingExtraError, OSError):  # OSError: no process can start now
                 continue
             if recorder.sample_rate_hz == rate:
                 return recorder, inbox
@@ -123,6 +122,13 @@ def _heard(
     silent_s: float,
 ) -> Iterator[Samples]:
     n_before, n_said, said_at = 0, 0, float("-inf")
+
+    def report(n_lost: int) -> None:
+        warn(
+            f"{name}: {n_lost} blocks were lost, the machine does not keep up; see minikws bench "
+            "MODEL, or give a longer --stride-ms"
+        )
+
     try:
         yield np.zeros(0, np.int16)
         while True:
@@ -130,21 +136,20 @@ def _heard(
                 block = inbox.get(silent_s)
             except DeviceLost as lost:
                 recorder.close()
-                n_before += inbox.n_lost
+                n_before, inbox = n_before + inbox.n_lost, Inbox()
                 warn(f"{name} is lost ({lost}); trying to open it again every {retry_s:g} s")
                 recorder, inbox = open_again()
                 warn(f"{name} is back, listening goes on")
                 continue
             n_lost = n_before + inbox.n_lost
             if n_lost > n_said and time.monotonic() - said_at > REPORT_S:
-                warn(
-                    f"{name}: {n_lost} blocks were lost, the machine does not keep up; see minikws "
-                    "bench MODEL, or give a longer --stride-ms"
-                )
+                report(n_lost)
                 n_said, said_at = n_lost, time.monotonic()
             yield block
     finally:
         recorder.close()
+        if n_before + inbox.n_lost > n_said:
+            report(n_before + inbox.n_lost)
 
 
 def _neither(sample_rate_hz: int) -> MissingExtraError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import selectors
+import signal
 import subprocess
 import threading
 from collections import deque
+from contextlib import suppress
 
 import numpy as np
 
@@ -19,8 +21,7 @@ STOP_S = 2.0  # for arecord's end
 CARD = re.compile(r"card (\d+): (\S+) \[(.*?)\], device (\d+): (.*?) \[")
 RATE = re.compile(r"^RATE: *[\[(]?(\d+)(?: (\d+))?", re.MULTILINE)
 OTHER_RATE = re.compile(r"got = (\d+)Hz")
-# What the world speaks (arecord's words are read) without what it was set to.
-ENGLISH = {"LC_ALL": "C"}
+ENGLISH = {"LC_ALL": "C"}  # what arecord says is read
 
 
 def open_arecord(device: str | None, sample_rate_hz: int, inbox: Inbox) -> Recorder:
@@ -105,14 +106,13 @@ class _Arecord:
         return re.sub(r"^arecord: \w+:\d+: ", "", words[-1])
 
     def close(self) -> None:
-        """End arecord."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._thread.join()
+        """End arecord, and whatever it may have started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
+        self._thread.join(STOP_S)
 
     def _read(self) -> None:
         sound, words = self._process.stdout, self._process.stderr

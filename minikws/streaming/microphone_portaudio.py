@@ -23,10 +23,10 @@ def open_sounddevice(device: str | None, sample_rate_hz: int, inbox: Inbox) -> R
     AudioError : there is no such microphone, or it cannot be opened.
     """
     sd = _sounddevice()
-    # PortAudio looks for devices when it begins, and a lost one has come back since.
-    sd._terminate()
-    sd._initialize()
     try:
+        # PortAudio looks for devices when it begins, and a lost one has come back since.
+        sd._terminate()
+        sd._initialize()
         found = sd.query_devices(int(device) if device and device.isdigit() else device, "input")
     except (ValueError, sd.PortAudioError) as error:
         raise no_microphone(device, str(error)) from error
@@ -114,8 +114,11 @@ def _start(sd: ModuleType, device: Any, rate: int, n_channels: int, inbox: Inbox
             f"{device['name']} cannot be opened ({error}); close other programs that use it"
         ) from error
 
+    still_open = [stream]
+
     def close() -> None:
-        with suppress(sd.PortAudioError):  # a device that is gone cannot be closed either
-            stream.close()
+        while still_open:  # once: what PortAudio has forgotten since must not be closed
+            with suppress(sd.PortAudioError):  # a device that is gone may refuse
+                still_open.pop().close()
 
     return Recorder(rate, close)

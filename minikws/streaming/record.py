@@ -61,10 +61,10 @@ class ClipKeeper(Follower):
         clip = self._recent[max(0, window.start - first) : window.end - first]
         # A label that came with a model's file is no path.
         folder = self.folder / label.replace("/", "-").replace("..", "-")
-        path = next_free(folder, self.source, self._next.get(label, 0))
         try:
+            path = next_free(folder, self.source, self._next.get(label, 0))
             write_wav(path, clip, window.sample_rate_hz)
-        except RunError as error:
+        except (RunError, OSError) as error:  # OSError: the folder may not even be looked into
             self.n_failed += 1
             if not self._fails:
                 self._warn(f"{error}; listening goes on")

@@ -8,8 +8,8 @@ between two input samples, where from_hz / to_hz = down / up; so there are `up` 
     44,100 -> 16,000 Hz: up 160, down 441     48,000 -> 16,000 Hz: up 1, down 3
 
 Below 90 % of the lower Nyquist frequency the sound stays as it is, above it nothing is left
-(-80 dB). Weights are whole multiples of 2**-24 and samples whole
-numbers, so every sum is exact in float64 and the output is the same for any cut into pieces.
+(-80 dB). Weights are whole multiples of 2**-24 and samples whole numbers, so every sum is exact in
+float64, and the output is the same for any cut into pieces.
 
 Source: A. V. Oppenheim, R. W. Schafer, Discrete-Time Signal Processing, 3rd ed., 4.6 (rates) and
 7.5.3 (Kaiser's formulas for length and beta).

@@ -193,11 +193,11 @@ def _check_order(subgraph: Subgraph, part: str) -> None:
                     f"already computed, expected a tensor of its own; {ADVICE}"
                 )
             ready.add(index)
-    made = {index for op in subgraph.ops for index in op.outputs} | set(subgraph.inputs)
+    computed = {index for op in subgraph.ops for index in op.outputs} | set(subgraph.inputs)
     for index in subgraph.outputs:
         in_range(index, f"an output of {part}")
         no_values = subgraph.tensors[index].data is None and not subgraph.tensors[index].is_variable
-        if index not in ready or (no_values and index not in made):
+        if index not in ready or (no_values and index not in computed):
             raise ModelFileError(
                 f"output tensor {named(index)} of {part} is computed by no operator; {ADVICE}"
             )

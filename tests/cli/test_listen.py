@@ -11,54 +11,24 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from minikws._typing import Samples
-from minikws.audio import wav_bytes, write_wav
+from minikws.audio import wav_bytes
 from minikws.cli.listen import clock
 from minikws.cli.main import main
-from minikws.frontend import make_frontend
-from minikws.models import build
-from minikws.quant.convert import convert
-from minikws.settings import MicroSettings
 from minikws.tflite import attach, write_model
-
-SETTINGS = MicroSettings(clip_ms=250, n_mels=16)
-LABELS = ["_silence_", "_unknown_", "low", "high"]
-# An untrained network is sure of nothing: every change of its mind shall be a word.
-EAGER = [
-    *("--detection-threshold", "0.2", "--stride-ms", "20", "--average-window-ms", "60"),
-    *("--suppression-ms", "0", "--minimum-count", "1"),
-]
+from tests.listening import EAGER, LABELS, noise, write_listening
 
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
-    rng = np.random.default_rng(1)
-    loudness = np.repeat(rng.uniform(0, 9000, 100), 1600)
-    return (rng.normal(0, 1, len(loudness)) * loudness).astype(np.int16)
+    return noise()
 
 
 @pytest.fixture(scope="module")
-def folder(sound: Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frontend = make_frontend(SETTINGS)
-    network = build(
-        "single_fc",
-        input_shape=(SETTINGS.n_frames, SETTINGS.n_features),
-        n_labels=4,
-        rng=np.random.default_rng(0),
-    )
-    # Far from zero: its mind changes.
-    network.load_weights({name: 100 * value for name, value in network.weights().items()})
-    features = frontend.extract(sound[: 4000 * 20].reshape(-1, 4000))
-    graph = convert(network, features, input_quantization=frontend.quantization)
-    path = tmp_path_factory.mktemp("listen")
-    info = {"labels": LABELS, "frontend": SETTINGS.to_json()}
-    (path / "model.tflite").write_bytes(write_model(attach(graph, info)))
-    (path / "bare.tflite").write_bytes(write_model(graph))
-    write_wav(path / "sound.wav", sound, 16_000)
-    return path
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_listening(tmp_path_factory.mktemp("listen"))
 
 
 class Terminal(io.StringIO):

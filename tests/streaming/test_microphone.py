@@ -40,6 +40,8 @@ class Fake:
         opening = self.openings.pop(0)
         if opening == "gone":
             raise AudioError("no such device")
+        if opening == "no process":
+            raise OSError("Cannot allocate memory")
         self.n_open += 1
         rate = self.rate
         for item in opening:
@@ -72,14 +74,14 @@ def heard(fake: Fake, n: int) -> tuple[list[int], list[str]]:
 
 
 def test_a_device_that_is_lost_and_comes_back() -> None:
-    fake = Fake([1, 2], "gone", "gone", [3], "gone", [4, 5])
+    fake = Fake([1, 2], "gone", "no process", [3], "gone", [4, 5])
     found, said = heard(fake, 5)
     assert found == [1, 2, 3, 4, 5]
     assert (
         said
         == [
-            "usb is lost (unplugged); trying to open it again every 0.001 s",
-            "usb is back, listening goes on",
+            "the microphone usb is lost (unplugged); trying to open it again every 0.001 s",
+            "the microphone usb is back, listening goes on",
         ]
         * 2
     )
@@ -89,7 +91,7 @@ def test_a_device_that_is_lost_and_comes_back() -> None:
 def test_a_device_that_falls_silent_is_opened_again() -> None:
     found, said = heard(Fake([1, "silent"], [2]), 2)
     assert found == [1, 2]
-    assert said[0].startswith("usb is lost (no sound for 0.2 s)")
+    assert said[0].startswith("the microphone usb is lost (no sound for 0.2 s)")
 
 
 def test_a_device_that_comes_back_with_another_rate_is_not_taken() -> None:
@@ -110,10 +112,13 @@ def test_the_first_opening_may_fail() -> None:
 
 
 def test_lost_sound_is_counted_and_said() -> None:
-    found, said = heard(Fake(["overrun", "overrun", 1, 2]), 2)
-    assert found == [1, 2]
-    assert len(said) == 1
-    assert said[0].startswith("usb: 2 blocks were lost, the machine does not keep up; see minikws")
+    fake = Fake(["overrun", "overrun", 1, 2], ["overrun", 3])
+    found, said = heard(fake, 3)
+    assert found == [1, 2, 3]
+    lost = [sentence for sentence in said if "blocks were lost" in sentence]
+    assert len(lost) == 2  # at once, and at the end; between them once a minute at most
+    assert lost[0].startswith("the microphone usb: 2 blocks were lost, the machine does not keep")
+    assert lost[1].startswith("the microphone usb: 3 blocks were lost")
 
 
 def test_an_inbox_drops_what_nobody_takes() -> None:
@@ -290,6 +295,7 @@ class PortAudio:
                 threading.Thread(target=play).start()
 
             def close(stream) -> None:
+                assert not stream.is_closed
                 stream.is_closed = True
 
         for name, value in {
@@ -327,6 +333,7 @@ def test_sounddevice_is_asked_for_what_the_device_has(
     (stream,) = portaudio.streams
     assert stream.options["device"] == 3
     assert (stream.options["channels"], stream.options["samplerate"]) == (2, 48_000)
+    recorder.close()
     recorder.close()
     assert stream.is_closed
 

@@ -73,6 +73,15 @@ def test_a_label_is_no_path(tmp_path: Path) -> None:
         assert path.parent.parent == tmp_path / "clips"
 
 
+def test_a_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:
+    said: list[str] = []
+    keeper = ClipKeeper(tmp_path, "a", clip_samples=1000, warn=said.append)
+    keeper.hear(SOUND)
+    assert keeper.keep(window(19_000), "y" * 300) is None  # a name that no disk takes
+    assert "File name too long" in said[0]
+    assert said[0].endswith("listening goes on")
+
+
 def test_a_full_disk_is_said_once_and_leaves_nothing_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
