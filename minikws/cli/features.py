@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from minikws.cli.frontend_options import add_frontend_options, frontend_from, given_settings
 from minikws.cli.output import Output
 from minikws.cli.tutorial import accept, explain
+from minikws.cli.worker_options import add_worker_options, workers_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from minikws.cli.feature_files import ClipFeatures, Wanted
+    from minikws.cli.feature_files import Wanted
     from minikws.frontend import Frontend
 
 
@@ -57,14 +58,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--c-array", metavar="NAME", help="C source and header with the array NAME")
     add("--output-c-file", metavar="FILE", help="the C source of one clip")
     add_frontend_options(parser, clip_help="pad or crop to this; default: as is")
+    add_worker_options(parser, things="blocks of clips", default="1; many pictures: one a core")
     accept(parser, WITHOUT_MEANING)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Compute, write and describe the features of each clip."""
-    from minikws.cli.feature_batches import extract_batch, read_batches, writers
-    from minikws.cli.feature_files import ClipFeatures, identifier
+    from minikws.cli.feature_batches import ClipWork, blocks, do_block, usual_jobs
+    from minikws.cli.feature_files import identifier
     from minikws.errors import SettingsError
+    from minikws.workers import run_in_order
 
     explain(args, WITHOUT_MEANING, out)
     clips = find_clips([*args.clips, *([args.input_wav] if args.input_wav else [])])
@@ -74,60 +77,28 @@ def run(args: argparse.Namespace, out: Output) -> int:
         )
     frontends = _frontends(args)
     wanted = _wanted(args, frontends)
+    work = []
+    for path, target in clips:
+        name = args.c_array or f"g_{identifier(path.stem)}"
+        if len(clips) > 1:
+            name += f"_{identifier('_'.join(target.parts))}"
+        work.append(ClipWork(path, Path(args.out or ".") / target, name))
+    parts = blocks(work, frontends, wanted, crop=args.clip_duration_ms is not None)
+    workers = workers_from(args, n_jobs=usual_jobs(wanted, len(clips), args.threads))
     records: list[dict[str, Any]] = []
-    n = len(clips)
-    with _bar(n, out) as (aside, advance), writers(wanted, n, args.threads) as write:
-
-        def say(text: str) -> None:
+    with _bar(len(clips), out) as (aside, advance):
+        for done in run_in_order(do_block, parts, workers):
+            records += done.records
             with aside():
-                out.say(text)
-
-        crop = args.clip_duration_ms is not None
-        for batch in read_batches(clips, frontends, crop=crop, say=say):
-            features = [extract_batch(frontend, batch) for frontend in frontends]
-            ready: list[ClipFeatures] = []
-            for (path, target, samples), *values in zip(batch, *features, strict=True):
-                name = args.c_array or f"g_{identifier(path.stem)}"
-                if len(clips) > 1:
-                    name += f"_{identifier('_'.join(target.parts))}"
-                place = Path(args.out or ".") / target
-                ready.append(ClipFeatures(path, samples, place, name, frontends, values))
-            for found, files in zip(ready, write(ready), strict=True):
-                records.append(_record(found, files))
-                with aside():
-                    out.answer(_line(found, files))
-                advance()
+                for message in done.messages:
+                    out.say(message)
+                for line in done.lines:
+                    out.answer(line)
+            advance(len(done.lines))
     settings = [frontend.settings.to_json() for frontend in frontends]
     compared = {"frontends": settings} if args.compare else {}
     out.result({"frontend": settings[0], **compared, "clips": records})
     return 0
-
-
-def _record(found: ClipFeatures, files: Sequence[Path]) -> dict[str, Any]:
-    """Return what --json tells of a clip."""
-    shapes = [list(features.shape) for features in found.features]
-    return {
-        "file": str(found.clip),
-        "shape": shapes[0],
-        **({"shapes": shapes} if len(shapes) > 1 else {}),
-        "dtype": str(found.features[0].dtype),
-        "written": [str(file) for file in files],
-    }
-
-
-def _line(found: ClipFeatures, files: Sequence[Path]) -> str:
-    """Return what is said of a clip."""
-    parts = []
-    for frontend, features in zip(found.frontends, found.features, strict=True):
-        kind = f"{frontend.settings.kind} " if len(found.frontends) > 1 else ""
-        n_frames, n_features = features.shape
-        parts.append(
-            f"{kind}{n_frames} frames of {n_features}, {features.min():g} to "
-            f"{features.max():g}, mean {features.mean():.3f}"
-        )
-    if files:
-        parts.append(f"wrote {', '.join(map(str, files))}")
-    return f"{found.clip}: {'; '.join(parts)}"
 
 
 def find_clips(words: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -222,13 +193,13 @@ def _wanted(args: argparse.Namespace, frontends: Sequence[Frontend]) -> Wanted:
 @contextmanager
 def _bar(
     n_clips: int, out: Output
-) -> Iterator[tuple[Callable[[], AbstractContextManager[None]], Callable[[], Any]]]:
+) -> Iterator[tuple[Callable[[], AbstractContextManager[None]], Callable[[int], Any]]]:
     """Draw a bar for several clips on a terminal that has tqdm.
 
-    Gives a context in which lines may be printed, and what moves the bar on by a clip.
+    Gives a context in which lines may be printed, and what moves the bar on by some clips.
     """
     if n_clips == 1 or out.quiet or not sys.stderr.isatty() or not find_spec("tqdm"):
-        yield nullcontext, lambda: None
+        yield nullcontext, lambda n_clips: None
         return
     from tqdm import tqdm
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minikws.cli.listen import clock, command_record
-from minikws.cli.output import Output
-from minikws.cli.stream_options import (
-    add_stream_options,
-    open_model,
-    recognizer_for,
-    say_how,
-    stride_for,
-)
-from minikws.cli.stream_synth import beside
+from minikws.cli.output import Output, Recorded
+from minikws.cli.stream_options import recognizer_for, say_how, stride_for
+from minikws.cli.stream_recording import add_recording_options, named, open_pair, pairs_of, watched
+from minikws.cli.tables import columns
 from minikws.cli.tutorial import accept, explain
+from minikws.cli.worker_options import add_worker_options, workers_from
 
 if TYPE_CHECKING:
     from minikws._typing import Samples
-    from minikws.pipeline import Model
-    from minikws.streaming.evaluate import Spoken, Summary
-    from minikws.streaming.sources import Source
+    from minikws.streaming.evaluate import Summary
+    from minikws.streaming.live import Window
+    from minikws.workers import Workers
 
 HELP = "count matched, correct and wrong words, false alarms and latency on a long recording"
 EXAMPLE = "minikws stream eval yes_no.tflite streaming_test.wav --verbose"
@@ -42,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
     add_recording_options(parser)
+    add("more", nargs="*", metavar="FILE", help="more models and recordings: each with each")
     add("--verbose", action="store_true", help="a line for each word as it is heard")
     add(
         "--fresh-windows",
@@ -55,41 +51,79 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "recording than the one you measure on",
     )
     add("--input-names", nargs="*", help=argparse.SUPPRESS)
+    add_worker_options(parser, things="recordings and models, or stretches of --fresh-windows,")
     accept(parser, WITHOUT_MEANING)
 
 
-def add_recording_options(parser: argparse.ArgumentParser) -> None:
-    """Add a model, a recording and what is said in it; `stream roc` has them too."""
-    add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a .tflite file")
-    add("wav", nargs="?", metavar="WAV", help="a recording of any length")
-    add("--graph", "--model", dest="graph", metavar="FILE", help="the model, as the tools spell it")
-    add("--wav", dest="recording", metavar="FILE", help="the recording, as the tools spell it")
-    add(
-        "--ground-truth",
-        metavar="FILE",
-        help="lines LABEL, TIME in ms, or Audacity's labels (default: beside the recording, as "
-        "streaming_test_labels.txt)",
-    )
-    add(
-        "--time-tolerance-ms",
-        type=float,
-        metavar="MS",
-        help="how far a command may be from its word (default 750; python 1500)",
-    )
-    add_stream_options(parser)
-
-
 def run(args: argparse.Namespace, out: Output) -> int:
-    """Run the model over the recording and count."""
+    """Hold each model against each recording."""
+    from minikws.errors import SettingsError
+    from minikws.workers import run_in_order
+
+    explain(args, WITHOUT_MEANING, out)
+    pairs, workers = pairs_of([*named(args), *args.more]), workers_from(args)
+    if len(pairs) == 1:
+        if workers.are_others and not args.fresh_windows:
+            out.say(
+                "one recording is heard by one job: the frontend's state goes on from its "
+                "beginning to its end; jobs share several recordings or models, or --fresh-windows"
+            )
+        ((model_file, wav),) = pairs
+        hold(args, model_file, wav, workers, out)
+        return 0
+    if args.ground_truth:
+        raise SettingsError(
+            f"--ground-truth {args.ground_truth} is of one recording; leave it out, and keep each "
+            "one's truth beside it, as NAME_labels.txt"
+        )
+    rows = [["model", "recording", "missed", "false alarms an hour"]]
+    work = [(args, *pair) for pair in pairs]
+    for pair, said in zip(pairs, run_in_order(hold_apart, work, workers), strict=True):
+        out.answer(f"{' on '.join(pair)}")
+        said.repeat(out)
+        out.answer()
+        last = said.records[-1]
+        rows.append(
+            [*pair, f"{last['missed']} of {last['words']}", f"{last['false_alarms_per_hour']:.1f}"]
+        )
+    out.answer(columns(rows))
+    return 0
+
+
+def hold_apart(work: tuple[argparse.Namespace, str, str]) -> Recorded:
+    """Hold a model against a recording in whatever process; return what is to be said."""
+    from minikws.workers import ALONE
+
+    args, model_file, wav = work
+    out = Recorded()
+    hold(args, model_file, wav, ALONE, out)
+    return out
+
+
+def hold(
+    args: argparse.Namespace, model_file: str, wav: str, workers: Workers, out: Output
+) -> None:
+    """Run a model over a recording, count, and say so.
+
+    Parameters
+    ----------
+    workers : who scores --fresh-windows.
+    """
+    from minikws.cli.stream_fresh import score_fresh
     from minikws.streaming.evaluate import Tally, summarize
     from minikws.streaming.live import FreshWindows, Listener, ScoreStream
     from minikws.streaming.mine import Mine
 
-    explain(args, WITHOUT_MEANING, out)
-    model, source, truth = open_recording(args, out)
-    make_windows = FreshWindows if args.fresh_windows else ScoreStream
-    windows = make_windows(model, stride_for(args, model))
+    model, source, truth = open_pair(args, model_file, wav, out)
+    blocks, stride_ms = watched(source, out), stride_for(args, model)
+    windows: FreshWindows | ScoreStream
+    scored: Iterator[tuple[Samples, list[Window]]]
+    if args.fresh_windows:
+        windows = FreshWindows(model, stride_ms)
+        scored = score_fresh(args, model_file, windows, blocks, workers)
+    else:
+        windows = stream = ScoreStream(model, stride_ms)
+        scored = ((block, stream.push(block)) for block in blocks)
     listener = Listener(windows, recognizer_for(args, model))
     say_how(listener.recognizer, windows.stride_ms, out)
     tally = Tally(truth, args.time_tolerance_ms, listener.recognizer.behaviour)
@@ -103,11 +137,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
             clip_samples=model.clip_samples,
         )
     n_samples = 0
-    for block in watched(source, out):
+    for block, found in scored:
         n_samples += len(block)
         if mine is not None:
             mine.hear(block)
-        for step in listener.push(block):
+        for step in listener.decide(found):
             if step.command is None:
                 continue
             command, window = step.command, step.window
@@ -126,6 +160,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.say(mine.report())
     out.result(
         {
+            "model": model_file,
+            "wav": wav,
             **asdict(tally.counts()),
             **summary_record(summary),
             "recognizer": {**listener.recognizer.settings, "stride_ms": windows.stride_ms},
@@ -133,59 +169,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
             "mined": mine.n_kept if mine is not None else 0,
         }
     )
-    return 0
-
-
-def open_recording(args: argparse.Namespace, out: Output) -> tuple[Model, Source, list[Spoken]]:
-    """Return the model, the sound at its rate, and what is said in it.
-
-    Raises
-    ------
-    SettingsError : no model or recording named, or no ground truth.
-    """
-    from minikws.errors import SettingsError
-    from minikws.streaming.sources import at_rate, open_wav
-    from minikws.streaming.truth import read_truth
-
-    names = [name for name in (args.graph, args.model, args.wav, args.recording) if name]
-    if len(names) != 2:
-        raise SettingsError(
-            "expected a model and a recording, found "
-            f"{', '.join(names) or 'neither'}; write minikws stream eval MODEL WAV"
-        )
-    model_file, wav = names
-    model = open_model(args, model_file)
-    source = open_wav(wav)
-    truth_file = Path(args.ground_truth or beside(Path(wav), "labels"))
-    truth = read_truth(truth_file)
-    said = {spoken.label for spoken in truth}
-    strange = sorted(said - set(model.labels) - {"_unknown_"})
-    if strange:
-        out.warn(
-            f"{', '.join(strange)} in {truth_file} is no label of the model and counts as missed"
-        )
-    if source.sample_rate_hz != model.sample_rate_hz:
-        out.say(f"{wav} is {source.sample_rate_hz} Hz, resampled as it comes")
-        source = at_rate(source, model.sample_rate_hz)
-    return model, source, truth
-
-
-def watched(source: Source, out: Output) -> Iterator[Samples]:
-    """Yield a sound's blocks; on a terminal, show how far we are."""
-    shown = sys.stderr.isatty() and not out.quiet
-    total = "" if source.n_samples is None else _length(source.n_samples, source)
-    n_samples = 0
-    for block in source.blocks:
-        yield block
-        n_samples += len(block)
-        if shown:
-            print(f"\r{_length(n_samples, source)} of {total}\033[K", end="", file=sys.stderr)
-    if shown:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _length(n_samples: int, source: Source) -> str:
-    return clock(1000 * n_samples / source.sample_rate_hz)
 
 
 def summary_record(summary: Summary) -> dict[str, Any]:
@@ -204,8 +187,6 @@ def summary_record(summary: Summary) -> dict[str, Any]:
 
 def summary_text(summary: Summary) -> str:
     """Return the same in words, with a table of the labels."""
-    from minikws.cli.tables import columns
-
     rows: list[list[Any]] = [["word", "said", "heard", "missed", "false alarms"]]
     rows += [
         [row.label, row.said, row.correct, row.said - row.correct, row.false_alarms]

@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minikws.cli.output import Output
-from minikws.cli.stream_eval import (
-    add_recording_options,
-    open_recording,
-    summary_record,
-    watched,
-)
+from minikws.cli.stream_eval import summary_record
 from minikws.cli.stream_options import recognizer_for, stride_for
+from minikws.cli.stream_recording import add_recording_options, open_recording, watched
 
 if TYPE_CHECKING:
     from minikws.streaming.curve import Point, Top

@@ -8,13 +8,13 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from minikws.cli.output import Output
+from minikws.cli.output import Output, Recorded
 from minikws.cli.sweep_grid import Cell, read_grid
 from minikws.cli.tables import columns
+from minikws.cli.worker_options import add_worker_options, workers_from
 
 HELP = "train every combination of a grid of settings; stopped, it goes on where it was"
 EXAMPLE = """minikws sweep grid.toml --out sweeps/first --jobs 2
@@ -37,9 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("grid", metavar="GRID.toml", help="what all trainings share, and what is tried")
     add("--out", required=True, metavar="DIR", help="a folder of runs, a table and a picture")
-    add("--jobs", type=int, metavar="N", help="trainings at the same time (default: one a core)")
-    add("--backend", default="processes", metavar="NAME", help="processes (default) or dask")
-    add("--scheduler", metavar="ADDRESS", help="of Dask, tcp://HOST:8786")
+    add_worker_options(parser, things="trainings", default="one a core")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -48,6 +46,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from minikws.errors import RunError
     from minikws.workers import run_all
 
+    workers = workers_from(args, n_jobs=os.cpu_count() or 1)
     folder = Path(args.out).resolve()
     cells = read_grid(args.grid, command_parser("train").known_options())
     for cell in cells:
@@ -55,19 +54,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
     _keep_grid(Path(args.grid), folder)
     results = {cell.name: found for cell in cells if (found := _finished(folder / cell.name))}
     left = [cell for cell in cells if cell.name not in results]
-    n_jobs = min(args.jobs or os.cpu_count() or 1, max(1, len(left)))
-    n_threads = args.threads or max(1, (os.cpu_count() or 1) // n_jobs)
-    out.say(f"{len(cells)} trainings, {len(results)} of them done; {n_jobs} at the same time")
+    out.say(f"{len(cells)} trainings, {len(results)} of them done")
     failed: dict[str, str] = {}
-    work = [(str(folder / cell.name), cell.options, n_threads) for cell in left]
-    for number, record in run_all(
-        train_cell,
-        work,
-        n_jobs=n_jobs,
-        backend=args.backend,
-        scheduler=args.scheduler,
-        n_threads=n_threads,
-    ):
+    work = [(str(folder / cell.name), cell.options) for cell in left]
+    for number, record in run_all(train_cell, work, workers):
         name = left[number].name
         if "error" in record:
             failed[name] = record["error"]
@@ -105,30 +95,32 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-def train_cell(work: tuple[str, Sequence[str], int]) -> dict[str, Any]:
-    """Train one cell in this process, or go on with it; return `train --json`'s record.
+def train_cell(work: tuple[str, Sequence[str]]) -> dict[str, Any]:
+    """Train one cell, or go on with it; return `train --json`'s record, or its error.
 
     Its messages go to log.txt in the run's folder.
     """
-    from minikws.cli.main import main
+    from minikws.cli import train
+    from minikws.cli.main import parse
+    from minikws.errors import MinikwsError
+    from minikws.files import write_file
 
-    run_dir, options, n_threads = work
-    folder = Path(run_dir)
+    run_dir, options = work
+    folder, diary = Path(run_dir), Recorded()
     found = _finished(folder)
     if found:
         return found
-    argv = ["train", *options, "--run-dir", run_dir, "--json", "--no-report"]
+    argv = ["train", *options, "--run-dir", run_dir, "--no-report"]
     if any((folder / "checkpoints").glob("checkpoint-*.npz")):
         argv.append("--resume")
-    said, answered = io.StringIO(), io.StringIO()
-    for pool in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(pool, str(n_threads))
-    with redirect_stdout(answered), redirect_stderr(said):
-        main(argv)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "log.txt").write_text(said.getvalue(), encoding="utf-8")
-    record: dict[str, Any] = json.loads(answered.getvalue().splitlines()[-1])
-    return record
+    try:
+        train.run(parse(argv), diary)
+    except MinikwsError as error:
+        diary.warn(str(error))
+        return {"error": str(error)}
+    finally:
+        write_file(folder / "log.txt", "\n".join([*diary.messages, ""]))
+    return diary.records[-1]
 
 
 def _check(cell: Cell) -> None:

@@ -139,3 +139,18 @@ def test_label_averages_copies(
 def test_an_unknown_copy(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(run_dir), "--tta=left,strech"]) == 1
     assert "no copy 'strech' to average; did you mean stretch?" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.children
+def test_jobs_change_nothing(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
+    monkeypatch.setenv("MINIKWS_JIT", "0")  # in the children
+    monkeypatch.setattr("minikws._jit.ENABLED", False)
+    monkeypatch.setattr("minikws.cli.eval_blocks.BLOCK", 40)
+    command = ("eval", run_dir, "--partition", "all")
+    alone = answer(capsys, *command)
+    assert alone["count"] > 80  # three blocks
+    assert answer(capsys, *command, "--jobs", "2") == alone

@@ -128,7 +128,7 @@ def test_every_stage_as_text(
 def test_clips_of_several_lengths_in_several_batches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_batches, "BATCH_SAMPLES", 10_000)
+    monkeypatch.setattr(feature_batches, "BLOCK_BYTES", 20_000)
     lengths = [3000, 4000, 3000, 480, 4000, 3000, 900]
     for k, n in enumerate(lengths):
         make_wav(tmp_path / "in" / f"{k}.wav", sound(n, seed=k))
@@ -145,6 +145,8 @@ def test_many_pictures_are_drawn_by_processes(
     pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
     pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
     monkeypatch.setattr(feature_batches, "MANY_PICTURES", 3)
+    monkeypatch.setattr(feature_batches, "BLOCK_PICTURES", 2)
+    monkeypatch.setenv("MINIKWS_JIT", "0")
     # --threads would change this process's own pools, which other tests have started
     monkeypatch.setattr("minikws.cli.main.THREAD_POOLS", ())
     for k in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -12,52 +13,21 @@ import numpy as np
 import pytest
 
 from minikws.audio import read_wav, write_wav
+from minikws.cli import stream_fresh
 from minikws.cli.main import main
-from minikws.data.corpus import Corpus
 from minikws.data.splits import split_of
-from minikws.frontend import make_frontend
-from minikws.models import build
 from minikws.pipeline import load
-from minikws.quant.convert import convert
-from minikws.settings import CorpusSettings, MicroSettings
-from minikws.tflite import attach, info_of, write_model
+from minikws.streaming.live import FreshWindows
+from minikws.tflite import info_of
+from minikws.workers import ALONE
+from tests.tones import write_model_of_tones
 
-SETTINGS = MicroSettings(clip_ms=250, n_mels=16)
-LABELS = ("_silence_", "_unknown_", "low", "high")
 SYNTH = [
     *("--wanted-words", "low,high", "--clip-duration-ms", "250", "--word-gap-ms", "1000"),
     *("--seconds", "60", "--quiet"),
 ]
 # A word sounds for 125 ms here, not for a second.
 FAST = ["--stride-ms", "20", "--average-window-ms", "60", "--suppression-ms", "300"]
-
-
-def write_model_of_tones(corpus_folder: Path, path: Path, *, sharpness: float = 6.0) -> None:
-    """Write a model of one layer, its weights by least squares: good enough, and no training."""
-    frontend = make_frontend(SETTINGS)
-    corpus = Corpus(
-        corpus_folder,
-        CorpusSettings(wanted_words=("low", "high"), silence_pct=100, unknown_pct=100),
-        16_000,
-        4000,
-    )
-    clips = [clip for part in corpus.partitions.values() for clip in part]
-    samples = corpus.clean(clips)  # few at a time: nothing is compiled for them
-    features = np.concatenate([frontend.extract(some) for some in np.array_split(samples, 8)])
-    x = features.reshape(len(clips), -1).astype(np.float64)
-    targets = sharpness * np.eye(4)[corpus.label_indices(clips)]
-    weights = np.linalg.solve(x.T @ x + 300 * np.eye(x.shape[1]), x.T @ targets)
-    network = build("single_fc", input_shape=(SETTINGS.n_frames, SETTINGS.n_features), n_labels=4,
-                    rng=np.random.default_rng(0))  # fmt: skip
-    network.load_weights(
-        {
-            name: weights.astype(np.float32) if value.shape == weights.shape else 0 * value
-            for name, value in network.weights().items()
-        }
-    )
-    graph = convert(network, features, input_quantization=frontend.quantization)
-    info = {"labels": LABELS, "frontend": SETTINGS.to_json()}
-    path.write_bytes(write_model(attach(graph, info)))
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +154,67 @@ def test_fresh_windows_take_any_stride(folder: Path, capsys: pytest.CaptureFixtu
     *commands, last = lines(capsys, "stream", "eval", model, wav, *fast, "--fresh-windows")
     assert last["fresh_windows"]
     assert all(command["time_ms"] % 30 == 0 for command in commands)
+
+
+def test_fresh_windows_by_stretches_are_those_of_the_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(folder / "tones.tflite")
+    sound = read_wav(folder / "stream.wav").samples[: 16_000 * 8, 0]
+    expected = FreshWindows(model, 30).push(sound)
+    monkeypatch.setattr(stream_fresh, "STRETCH", 32)
+    for size in (1000, 70_000, len(sound)):
+        blocks = [sound[i : i + size] for i in range(0, len(sound), size)]
+        found = list(
+            stream_fresh.score_fresh(Namespace(), "", FreshWindows(model, 30), blocks, ALONE)
+        )
+        np.testing.assert_array_equal(np.concatenate([block for block, _ in found]), sound)
+        windows = [window for _, some in found for window in some]
+        assert [(w.start, w.end) for w in windows] == [(w.start, w.end) for w in expected]
+        np.testing.assert_array_equal([w.scores for w in windows], [w.scores for w in expected])
+
+
+def test_each_model_on_each_recording(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, wav = tmp_path / "other.tflite", tmp_path / "short.wav"
+    shutil.copy(folder / "tones.tflite", other)
+    write_wav(wav, read_wav(folder / "stream.wav").samples[: 16_000 * 20, 0], 16_000)
+    shutil.copy(folder / "stream_labels.txt", tmp_path / "short_labels.txt")
+    files = [folder / "tones.tflite", folder / "stream.wav", other, wav]
+    pairs = [(files[0], files[1]), (files[0], wav), (other, files[1]), (other, wav)]
+    alone = [record for pair in pairs for record in lines(capsys, "stream", "eval", *pair, *FAST)]
+    assert lines(capsys, "stream", "eval", *files, *FAST) == alone
+    summaries = [record for record in alone if "hours" in record]
+    assert [(r["model"], r["wav"]) for r in summaries] == [tuple(map(str, p)) for p in pairs]
+    assert main(["stream", "eval", *map(str, files), *FAST]) == 0
+    shown = capsys.readouterr()
+    assert f"\n{other} on {wav}\n" in shown.out
+    assert len(shown.out.rpartition("\n\n")[2].splitlines()) == 5  # a head, and a line each
+    truth = folder / "stream_labels.txt"
+    sentence = refusal(capsys, "stream", "eval", *files, "--ground-truth", truth)
+    assert "is of one recording; leave it out" in sentence
+    sentence = refusal(capsys, "stream", "roc", *files[:2], "--wav", wav)
+    assert "expected a model and a recording, found" in sentence
+
+
+@pytest.mark.slow
+@pytest.mark.children
+def test_jobs_change_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
+    monkeypatch.setenv("MINIKWS_JIT", "0")  # in the children
+    monkeypatch.setattr("minikws._jit.ENABLED", False)
+    monkeypatch.setattr("minikws.runtime.interpreter.ENABLED", False)
+    monkeypatch.setattr(stream_fresh, "STRETCH", 64)
+    model, wav = folder / "tones.tflite", folder / "stream.wav"
+    pace = ["--stride-ms", "100", "--average-window-ms", "300", "--suppression-ms", "300"]
+    for options in (["--fresh-windows"], [model]):
+        command = ("stream", "eval", model, wav, *options, *pace)
+        assert lines(capsys, *command, "--jobs", "2") == lines(capsys, *command)
+    assert main(["stream", "eval", str(model), str(wav), *pace, "--jobs", "2"]) == 0
+    assert "one recording is heard by one job" in capsys.readouterr().err
 
 
 def test_audacitys_labels_serve_as_truth(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
-import os
-import signal
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from minikws.cli.main import command_parser, main
-from minikws.cli.sweep import train_cell
 from minikws.cli.sweep_grid import read_grid
 from minikws.errors import SettingsError, ShapeError
 from minikws.plots import draw_sweep
-from minikws.workers import run_all
 
 KNOWN = command_parser("train").known_options()
 
@@ -85,20 +86,38 @@ def test_no_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def sweep(grid: Path, out: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Any:
-    capsys.readouterr()
-    assert main(["sweep", str(grid), "--out", str(out), "--json", *options]) == 0
-    return json.loads(capsys.readouterr().out)
+def sweep(grid: Path, out: Path, *options: str) -> Any:
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main(["sweep", str(grid), "--out", str(out), "--json", *options]) == 0
+    return json.loads(shown.getvalue())
+
+
+def results(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in run.items() if k != "seconds"} for run in found["runs"]]
+
+
+@pytest.fixture(scope="module")
+def swept(
+    tone_corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Path, dict[str, Any]]]:
+    """A grid, the folder of its sweep, and the answer; nothing is compiled for three steps."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "grid.toml").write_text(GRID.format(corpus=tone_corpus))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minikws._jit.ENABLED", False)
+        patch.setenv("MINIKWS_JIT", "0")  # for children
+        yield (
+            folder / "grid.toml",
+            folder / "out",
+            sweep(folder / "grid.toml", folder / "out", "--jobs", "1"),
+        )
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_where_it_was(
-    grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("matplotlib", reason="needs pip install 'minikws[plots]'")
-    out = tmp_path / "out"
-    first = sweep(grid, out, capsys, "--jobs", "1")
-    assert [run["name"] for run in first["runs"]] == [c.name for c in read_grid(grid, KNOWN)]
+def test_a_sweep(swept: tuple[Path, Path, dict[str, Any]]) -> None:
+    grid, out, found = swept
+    assert [run["name"] for run in found["runs"]] == [c.name for c in read_grid(grid, KNOWN)]
     with open(out / "sweep.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["seed"]) for row in rows] == [
@@ -107,103 +126,72 @@ def test_a_sweep_goes_on_where_it_was(
         ("tiny_conv", "1"),
         ("tiny_conv", "2"),
     ]
-    assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
-    best = max(first["runs"], key=lambda run: run["validation_accuracy"])
-    assert first["best"] == best["name"]
+    best = max(found["runs"], key=lambda run: run["validation_accuracy"])
+    assert found["best"] == best["name"]
+    log = (out / "003-tiny_conv-1" / "log.txt").read_text()
+    assert log.startswith("training tiny_conv on micro features")
+    assert "Step 3: rate" in log
+    if find_spec("matplotlib"):
+        assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_where_it_was(
+    swept: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid, first_out, first = swept
+    out = shutil.copytree(first_out, tmp_path / "out")
     # One run is lost, one was interrupted before its end: only these are trained again.
     kept = {path: path.stat().st_mtime_ns for path in out.glob("00[13]*/report.json")}
-    lost, cut = out / "002-single_fc-2", out / "004-tiny_conv-2"
-    for path in sorted(lost.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    (cut / "report.json").unlink()
-    again = sweep(grid, out, capsys, "--jobs", "1")
-    for run in (*first["runs"], *again["runs"]):
-        del run["seconds"]
-    assert again["runs"] == first["runs"]
+    assert len(kept) == 2
+    shutil.rmtree(out / "002-single_fc-2")
+    (out / "004-tiny_conv-2" / "report.json").unlink()
+    assert results(sweep(grid, out, "--jobs", "1")) == results(first)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
-    grid.write_text(grid.read_text().replace("steps = 3", "steps = 4"))
-    assert main(["sweep", str(grid), "--out", str(out)]) == 1
+    other = tmp_path / "other.toml"
+    other.write_text(grid.read_text().replace("steps = 3", "steps = 4"))
+    assert main(["sweep", str(other), "--out", str(out)]) == 1
     assert "holds a sweep of another grid" in capsys.readouterr().err
 
 
 @pytest.mark.slow
+@pytest.mark.children
+def test_processes_give_the_same(swept: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
+    grid, _, first = swept
+    assert results(sweep(grid, tmp_path / "out", "--jobs", "2")) == results(first)
+
+
+@pytest.mark.slow
 def test_a_training_that_fails_does_not_stop_the_others(
-    grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    grid: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    grid.write_text(grid.read_text().replace("seed = [1, 2]", "wanted-words = ['low', 'lwo']"))
-    grid.write_text(grid.read_text().replace('wanted_words = ["low", "high"]\n', ""))
-    assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 1
+    monkeypatch.setattr("minikws._jit.ENABLED", False)
+    text = grid.read_text().replace('wanted_words = ["low", "high"]\n', "")
+    text = text.replace('model = ["single_fc", "tiny_conv"]', "model = 'single_fc'")
+    grid.write_text(text.replace("seed = [1, 2]", "wanted-words = ['low', 'lwo']"))
+    out = tmp_path / "out"
+    assert main(["sweep", str(grid), "--out", str(out), "--jobs", "1"]) == 1
     said = capsys.readouterr().err
-    assert "2 of 4 trainings failed, the first, 002-single_fc-lwo, because" in said
+    assert "1 of 2 trainings failed, the first, 002-single_fc-lwo, because" in said
     assert "'lwo' has no clip" in said
-    assert len(list((tmp_path / "out").glob("*/report.json"))) == 2
+    assert [path.parent.name for path in out.glob("*/report.json")] == ["001-single_fc-low"]
+    assert "'lwo' has no clip" in (out / "002-single_fc-lwo" / "log.txt").read_text()
 
 
-@pytest.mark.slow
-@pytest.mark.children
-def test_processes_give_the_same(
+def test_an_interrupted_training_ends_the_sweep(
     grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
-    monkeypatch.setenv("MINIKWS_JIT", "0")
-    cells = read_grid(grid, KNOWN)
-    work = [(str(tmp_path / cell.name), cell.options, 1) for cell in cells]
-    found = dict(run_all(train_cell, work, n_jobs=2))
-    assert sorted(found) == [0, 1, 2, 3]
-    for number, cell in enumerate(cells):
-        assert found[number]["run_dir"] == str(tmp_path / cell.name)
-        assert (tmp_path / cell.name / "report.json").exists()
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
 
-
-@pytest.mark.slow
-@pytest.mark.children
-def test_a_cluster_that_loses_a_worker(
-    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    distributed = pytest.importorskip("distributed", reason="needs pip install 'minikws[scale]'")
-    monkeypatch.setenv("MINIKWS_JIT", "0")
-    grid.write_text(grid.read_text().replace("seed = [1, 2]", "seed = [1, 2, 3, 4]"))
-    cells = read_grid(grid, KNOWN)
-    work = [(str(tmp_path / cell.name), cell.options, 1) for cell in cells]
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    )
-    with cluster, distributed.Client(cluster) as client:
-        pids = list(client.run(os.getpid).values())
-        assert len(pids) == 2
-        found: list[int] = []
-        for number, record in run_all(
-            train_cell, work, backend="dask", scheduler=cluster.scheduler_address
-        ):
-            assert "error" not in record
-            found.append(number)
-            if len(found) == 1:
-                os.kill(pids[0], signal.SIGKILL)
-    assert sorted(found) == list(range(8))
-    alone = train_cell((str(tmp_path / "alone"), cells[-1].options, 1))
-    there = json.loads((tmp_path / cells[-1].name / "report.json").read_text())
-    assert alone["test_accuracy"] == there["test_accuracy"]
-
-
-def double(x: int) -> int:
-    return 2 * x
-
-
-def test_one_job_needs_nothing() -> None:
-    assert list(run_all(double, [1, 2, 3])) == [(0, 2), (1, 4), (2, 6)]
-    assert list(run_all(double, [])) == []
-
-
-def test_workers_refuse() -> None:
-    with pytest.raises(SettingsError, match="unknown backend 'dusk'; did you mean dask"):
-        next(run_all(double, [1], backend="dusk"))
-    with pytest.raises(SettingsError, match="0 jobs"):
-        next(run_all(double, [1], n_jobs=0))
-    pytest.importorskip("joblib", reason="needs pip install 'minikws[scale]'")
-    with pytest.raises(SettingsError, match="needs the address of its scheduler"):
-        next(run_all(double, [1], backend="dask"))
+    monkeypatch.setattr("minikws.cli.train.run", interrupted)
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 130
+    assert len(list((tmp_path / "out").glob("*/log.txt"))) == 1
 
 
 def test_the_picture() -> None:

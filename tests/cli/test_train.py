@@ -127,6 +127,16 @@ def test_augment_switches_masks_on(tone_corpus: Path, capsys: pytest.CaptureFixt
     assert masks("--time-masks", "1", "--time-mask-frames", "3") == [1, 3, 0, 5]
 
 
+def test_lead_in_is_off_unless_asked_for(
+    tone_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dry(capsys, tone_corpus)["augment"]["lead_in_ms"] == 0
+    found = dry(capsys, tone_corpus, "--lead-in-ms", "500")["augment"]
+    assert (found["lead_in_ms"], found["lead_in_share"]) == (500.0, 0.8)
+    found = dry(capsys, tone_corpus, "--lead_in_ms=80", "--lead_in_share=1")["augment"]
+    assert (found["lead_in_ms"], found["lead_in_share"]) == (80.0, 1.0)
+
+
 def test_numbers_and_switches_reach_the_settings(
     tone_corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +174,10 @@ def test_numbers_and_switches_reach_the_settings(
         ),
         (["--time-mask-frames", "99"], "--time-mask-frames 99 is more than the features have, 12"),
         (["--time-masks", "-1"], "time_masks=-1 is negative"),
+        (["--lead-in-ms", "-20"], "lead_in_ms=-20 is not between 0 and 60000"),
+        (["--lead-in-ms", "90"], "lead_in_ms=90 is not a multiple of the hop of 20 ms"),
+        (["--lead-in-ms", "80", "--frontend", "mfcc"], "changes nothing for mfcc features"),
+        (["--lead-in-ms", "600"], "give a lead-in of at most 500 ms"),
         (["--temperature", "2"], "belong to a teacher; name it with --teacher MODEL"),
         (["--threshold", "0.5"], "name their folder with --pseudo-labels DIR"),
         (["--pseudo-labels", "x", "--threshold", "2"], "threshold=2 is not between 0 and 1"),
