@@ -118,7 +118,7 @@ def test_eval_counts_and_mines(
     assert last["correct"] + last["wrong"] + last["false_positives"] == len(commands)
     assert last["matched"] <= 48
     assert last["hours"] == pytest.approx(1 / 60)
-    assert last["missed"] <= last["words"] // 3
+    assert last["missed"] <= last["words"] // 2  # most are heard
     assert last["false_alarms_per_hour"] == pytest.approx(60 * last["false_alarms"])
     assert last["latency_ms"]["median"] > 100
     mined = sorted((tmp_path / "_unknown_").glob("*.wav")) if last["mined"] else []
