@@ -18,7 +18,7 @@ import numpy as np
 from minikws import checkpoint
 from minikws._typing import Array, Features, Int64, Samples
 from minikws.checkpoint import Checkpoint, RunConfig
-from minikws.data.batches import TrainingBatches
+from minikws.data.batches import TrainingBatches, lead_in_samples
 from minikws.data.corpus import Clip, Corpus
 from minikws.data.evaluate import blocks, evaluate
 from minikws.data.spec_augment import mask_features
@@ -96,7 +96,13 @@ class Trainer:
             self._check_is_same(found)
         share = config.pseudo.share if config.pseudo else 0.0
         extra = self._extra_clips(resume)
-        self.batches = TrainingBatches(corpus, config.augment, extra=extra, extra_share=share)
+        self.batches = TrainingBatches(
+            corpus,
+            config.augment,
+            extra=extra,
+            extra_share=share,
+            lead_in_samples=lead_in_samples(config.augment, self.frontend.settings),
+        )
         if found is None:
             self._begin()
         else:
@@ -167,7 +173,7 @@ class Trainer:
         """
         settings = self.config.train
         samples, labels = self.batches.draw(settings.batch_size, self.rng)
-        features = self._masked(self.frontend.extract(samples))
+        features = self._masked(self._features(samples))
         self.step += 1
         rate = self.schedule.rate_at(self.step)
         if self._watch:
@@ -175,7 +181,7 @@ class Trainer:
             logits = self._watch.forward(features)
         else:
             logits = self.network.forward(features, training=True)
-        loss, dlogits = self.objective(logits, labels, samples)
+        loss, dlogits = self.objective(logits, labels, samples[:, -self.corpus.clip_samples :])
         if not np.isfinite(loss):
             raise RunError(
                 f"the loss is {loss} at step {self.step} with learning rate {rate:g}; "
@@ -190,6 +196,11 @@ class Trainer:
             self._watch.weights()
         self._since_evaluation.append((loss, float((logits.argmax(1) == labels).mean())))
         return loss
+
+    def _features(self, samples: Samples) -> Features:
+        """Return the clips' features (B, T, F) of a batch (B, M + N): no frame of the lead-in."""
+        n_frames = self.frontend.settings.n_frames
+        return np.ascontiguousarray(self.frontend.extract(samples)[:, -n_frames:])
 
     def _masked(self, features: Features) -> Features:
         """Hide what SpecAugment hides from a batch's features; no draw where it is off."""
@@ -330,7 +341,7 @@ class Trainer:
         """Keep features of some augmented training clips: what the int8 export calibrates on."""
         rng = np.random.default_rng(self.config.train.seed)
         samples, _ = self.batches.draw(N_CALIBRATION_CLIPS, rng)
-        write_calibration(self.run_dir, self.frontend.extract(samples))
+        write_calibration(self.run_dir, self._features(samples))
 
     def _write_metrics(self) -> None:
         write_metrics(self.run_dir / "metrics.csv", self.evaluations)

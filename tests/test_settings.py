@@ -72,3 +72,8 @@ def test_percentages_and_shares() -> None:
         CorpusSettings(wanted_words=())
     with pytest.raises(SettingsError, match=r"background_volume=3 is not between 0 and 1"):
         AugmentSettings(background_volume=3)
+    with pytest.raises(SettingsError, match=r"lead_in_share=1.5 is not between 0 and 1"):
+        AugmentSettings(lead_in_share=1.5)
+    for odd in (-1, 60_001, float("nan")):
+        with pytest.raises(SettingsError, match=f"lead_in_ms={odd} is not between 0 and 60000"):
+            AugmentSettings(lead_in_ms=odd)

@@ -156,13 +156,30 @@ def variants(config: RunConfig, finished: TrainReport) -> dict[str, RunConfig]:
         class_weights="balanced",
         l2=1e-3,
     )
+    lead_in = AugmentSettings(time_shift_ms=20, lead_in_ms=200)
     return {
         "cosine and masks": replace(cosine, augment=masks),
         "plateau": short(config, schedule="plateau", patience=1, optimizer="rmsprop"),
         "quantize": short(config, quantize=True),
-        "helpers": replace(short(config), teacher=teacher, pseudo=pseudo),
+        "helpers": replace(short(config), teacher=teacher, pseudo=pseudo, augment=lead_in),
         "fine-tuned": replace(short(config), start_checkpoint=finished.run_dir),
     }
+
+
+def test_features_after_a_lead_in_are_those_of_a_stream(
+    config: RunConfig, corpus: Corpus, tmp_path: Path
+) -> None:
+    lead_in = AugmentSettings(time_shift_ms=20, lead_in_ms=200, lead_in_share=0.8)
+    trainer = Trainer(replace(config, augment=lead_in), corpus, tmp_path / "run")
+    features = read_calibration(trainer.run_dir)
+    samples, _ = trainer.batches.draw(len(features), np.random.default_rng(config.train.seed))
+    assert samples.shape == (len(features), 3200 + 4000)
+    n_frames = trainer.frontend.settings.n_frames
+    for clip, sound in zip(features[:20], samples, strict=False):
+        stream = trainer.frontend.stream()
+        np.testing.assert_array_equal(stream.push(sound)[-n_frames:], clip)
+    fresh = trainer.frontend.extract(samples[:, 3200:])
+    assert np.mean(features != fresh) > 0.2
 
 
 @pytest.mark.parametrize(

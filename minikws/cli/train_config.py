@@ -154,12 +154,15 @@ def _phases(args: argparse.Namespace, recipe: Mapping[str, Any]) -> dict[str, An
 def _augment(
     args: argparse.Namespace, base: RunConfig | None, frontend: ClipSettings
 ) -> AugmentSettings:
+    from minikws.data.batches import lead_in_samples
     from minikws.settings import AugmentSettings
 
     given = _given(
         background_volume=args.background_volume,
         background_frequency=args.background_frequency,
         time_shift_ms=args.time_shift_ms,
+        lead_in_ms=args.lead_in_ms,
+        lead_in_share=args.lead_in_share,
         time_masks=args.time_masks,
         time_mask_frames=args.time_mask_frames,
         frequency_masks=args.frequency_masks,
@@ -186,6 +189,7 @@ def _augment(
                 f"--{name.replace('_', '-')} {getattr(settings, name)} is more than the "
                 f"features have, {length}; give 0 to {length}"
             )
+    lead_in_samples(settings, frontend)
     return settings
 
 

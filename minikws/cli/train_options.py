@@ -61,6 +61,13 @@ def _add_augment_options(parser: argparse.ArgumentParser) -> None:
     add("--background-volume", type=float, metavar="V", help="loudest noise, default 0.1")
     add("--background-frequency", type=float, metavar="P", help="share with noise, default 0.8")
     add("--time-shift-ms", type=float, metavar="MS", help="default 100")
+    add(
+        "--lead-in-ms",
+        type=float,
+        metavar="MS",
+        help="noise before the clips, for models that will listen to a stream, default 0",
+    )
+    add("--lead-in-share", type=float, metavar="P", help="of the clips that get it, default 0.8")
     _switch(add, "--augment", "also hide 2 stretches of time and 2 bands (SpecAugment)")
     add("--time-masks", type=int, metavar="N", help="stretches of time to hide, default 0")
     add("--time-mask-frames", type=int, metavar="N", help="the longest, default 200 ms")

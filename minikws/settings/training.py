@@ -10,6 +10,7 @@ from minikws.settings._require import require
 DEFAULT_SEED = 59185  # input_data.py, RANDOM_SEED
 SCHEDULES = ("phases", "cosine", "plateau")
 BALANCED = "balanced"
+LONGEST_LEAD_IN_MS = 60_000  # each clip of a batch is longer by it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,9 @@ class AugmentSettings:
     background_volume : upper end of the uniform volume of mixed-in noise, 0 to 1.
     background_frequency : share of the training clips that get noise, 0 to 1.
     time_shift_ms : clips are shifted by up to this much, either way, zeros filled in.
+    lead_in_ms : the clip's own noise sounds this long before it, so that a frontend that remembers
+        has heard what surrounds the word, as in a running stream; 0 as published.
+    lead_in_share : of the clips that get it, 0 to 1; the others begin from nothing.
     time_masks, frequency_masks : how many stretches of time and bands of frequency are hidden
         from the features of each clip (SpecAugment).
     time_mask_frames, frequency_mask_bins : the widest of each.
@@ -58,18 +62,25 @@ class AugmentSettings:
     background_volume: float = 0.1
     background_frequency: float = 0.8
     time_shift_ms: float = 100.0
+    lead_in_ms: float = 0.0
+    lead_in_share: float = 0.8
     time_masks: int = 0
     time_mask_frames: int = 20
     frequency_masks: int = 0
     frequency_mask_bins: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("background_volume", "background_frequency"):
+        for name in ("background_volume", "background_frequency", "lead_in_share"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}={value:g} is not between 0 and 1; give a share")
         require(
             0 <= self.time_shift_ms < 1e6,
             f"time_shift_ms={self.time_shift_ms:g} is not a positive time; 100 is usual",
+        )
+        require(
+            0 <= self.lead_in_ms <= LONGEST_LEAD_IN_MS,
+            f"lead_in_ms={self.lead_in_ms:g} is not between 0 and {LONGEST_LEAD_IN_MS}; "
+            "1000 is usual",
         )
         for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins"):
             value = getattr(self, name)
