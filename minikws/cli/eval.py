@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+from collections.abc import Sequence
 
 from minikws.cli.corpus_options import add_corpus_options
 from minikws.cli.output import Output
@@ -29,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for a model file that names none; settings may follow, as average,hop_ms=20",
     )
     add("--png", metavar="FILE", help="draw the confusion matrix")
+    add("--csv", metavar="FILE", help="write lines fname,label: Kaggle's submission form")
     add(
         "--map",
         metavar="FILE",
@@ -69,6 +73,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
         draw_confusion_matrix(matrix, labels, path=args.png)
         out.say(f"wrote {args.png}")
+    if args.csv:
+        from minikws.files import write_file
+
+        named = [clip.path.name if clip.path else None for clip in exam.clips]
+        write_file(args.csv, submission(named, [labels[i] for i in predicted]))
+        out.say(f"wrote {args.csv}")
     out.result(
         {
             "model": args.model,
@@ -97,6 +107,24 @@ def run(args: argparse.Namespace, out: Output) -> int:
         f"95% interval {100 * low:.1f} to {100 * high:.1f}%)"
     )
     return 0
+
+
+def submission(names: Sequence[str | None], labels: Sequence[str]) -> str:
+    """Return lines fname,label; silence that is no file is left out, as are marks around labels.
+
+    Source: the sample submission of Kaggle's TensorFlow Speech Recognition Challenge.
+
+    >>> print(submission(["a.wav", None], ["_unknown_", "_silence_"]), end="")
+    fname,label
+    a.wav,unknown
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["fname", "label"])
+    writer.writerows(
+        [name, label.strip("_")] for name, label in zip(names, labels, strict=True) if name
+    )
+    return text.getvalue()
 
 
 def _number(value: float) -> float | None:

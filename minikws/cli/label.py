@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from minikws.cli.ensemble import models_and_clips, together
 from minikws.cli.output import Output
 from minikws.cli.tta_option import add_tta_option, copies_from
 from minikws.cli.tutorial import accept, explain
@@ -20,8 +21,13 @@ WITHOUT_MEANING = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a .tflite file")
-    add("clips", nargs="*", metavar="CLIP", help="WAV files; a folder means its WAVs")
+    add("model", nargs="?", metavar="MODEL", help="a .tflite file; more may follow")
+    add(
+        "clips",
+        nargs="*",
+        metavar="CLIP",
+        help="WAV files; a folder means its WAVs; of several models the mean counts",
+    )
     add("--labels", metavar="FILE_OR_LIST", help="for a model that holds none")
     add(
         "--frontend",
@@ -48,18 +54,21 @@ def run(args: argparse.Namespace, out: Output) -> int:
         words.insert(0, args.graph)
     if args.wav:
         words.append(args.wav)
-    if len(words) < 2:
+    names, rest = models_and_clips(words)
+    if not rest:
         raise SettingsError("label needs a model and a clip; see minikws label --help")
     explain(args, WITHOUT_MEANING, out)
     copies = copies_from(args)
-    model = load(
-        words[0],
-        labels=read_labels(args.labels) if args.labels else None,
-        frontend=args.frontend,
-    )
-    clips = [path for word in words[1:] for path in wav_files(word)]
-    records = label_clips(model, clips, out.say, tta=copies)
-    out.result({"model": words[0], "tta": list(copies), "clips": records})
+    labels = read_labels(args.labels) if args.labels else None
+    models = [load(name, labels=labels, frontend=args.frontend) for name in names]
+    clips = [path for word in rest for path in wav_files(word)]
+    # What is said of a clip, its length and its rate, is said once.
+    says = [out.say, *(lambda text: None for _ in models[1:])]
+    answers = [
+        label_clips(model, clips, say, tta=copies) for model, say in zip(models, says, strict=True)
+    ]
+    records = together(names, answers)
+    out.result({"model": names[0], "models": names, "tta": list(copies), "clips": records})
     for record in records:
         if len(records) > 1:
             start = f" from {record['start_ms']} ms" if "start_ms" in record else ""

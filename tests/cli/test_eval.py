@@ -154,3 +154,18 @@ def test_jobs_change_nothing(
     alone = answer(capsys, *command)
     assert alone["count"] > 80  # three blocks
     assert answer(capsys, *command, "--jobs", "2") == alone
+
+
+def test_a_submission(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "submission.csv"
+    found = answer(capsys, "eval", run_dir, "--csv", path)
+    head, *lines = path.read_text().splitlines()
+    assert head == "fname,label"
+    labels = [line.partition(",")[2] for line in lines]
+    assert all(line.partition(",")[0].endswith(".wav") for line in lines)
+    silent = sum(found["confusion_matrix"][found["labels"].index("_silence_")])
+    assert len(lines) == found["count"] - silent
+    columns = np.array(found["confusion_matrix"])
+    columns = columns[[label != "_silence_" for label in found["labels"]]].sum(0)
+    for label, count in zip(found["labels"], columns, strict=True):
+        assert labels.count(label.strip("_")) == count
