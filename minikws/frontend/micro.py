@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from minikws._jit import ENABLED
 from minikws._typing import Array, Features, Float64, Int8, Samples
 from minikws.dsp.fft import fft_tables
 from minikws.dsp.mel import mel_of_hz, micro_filterbank
@@ -38,6 +39,7 @@ INT8_ZERO_POINT = -128
 
 JIT_FRAMES = 1000  # below, loading Numba takes longer than it saves
 BLOCK_FRAMES = 1000  # the plain form's temporaries stay small
+PLAIN_CLIPS = 16  # that the plain form takes at once: with hundreds it leaves the cache
 
 
 class Micro:
@@ -147,8 +149,13 @@ class Micro:
                 f"samples, one window, found the shape {clips.shape}; pad the clip with zeros"
             )
         batch = clips[None] if clips.ndim == 1 else clips
-        estimate = np.zeros((len(batch), self.settings.n_mels), np.uint32)
-        values, _ = self._run(batch, estimate)
+        at_once = max(1, len(batch) if ENABLED else PLAIN_CLIPS)
+        fresh = np.zeros((len(batch), self.settings.n_mels), np.uint32)
+        parts = [
+            self._run(batch[start : start + at_once], fresh[start : start + at_once])[0]
+            for start in range(0, max(1, len(batch)), at_once)
+        ]
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values[0] if clips.ndim == 1 else values
 
     def stages(self, clip: Samples) -> dict[str, Array]:
