@@ -35,6 +35,7 @@ from minikws.cli.output import Output
 from minikws.errors import MinikwsError, UnsupportedOpError
 from minikws.graph import Graph, Tensor
 from minikws.runtime import Interpreter, plan, summarize
+from minikws.runtime.measure import peak_memory_bytes
 from minikws.tflite import info_of, labels_of, read_model, write_model
 from tests.tflite.every_op import every_op
 from tests.tflite.mutations import damage_bytes, damage_graph
@@ -132,7 +133,7 @@ def fuzz(count: int, seed: int, shared: Path | None, log: Any = None) -> dict[st
     warnings.simplefilter("error")
     hold_memory()
     found: Counter[str] = Counter()
-    slowest, peak = (0.0, -1), (_peak_bytes(), -1)
+    slowest, peak = (0.0, -1), ((peak_memory_bytes() or 0), -1)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             rng = np.random.default_rng((seed, number))
@@ -151,8 +152,8 @@ def fuzz(count: int, seed: int, shared: Path | None, log: Any = None) -> dict[st
                 raise AssertionError(f"seed {seed}, model {number}: {error!r}: {text}") from error
             seconds = time.process_time() - start
             slowest = max(slowest, (seconds, number))
-            if _peak_bytes() > peak[0]:
-                peak = (_peak_bytes(), number)
+            if (peak_memory_bytes() or 0) > peak[0]:
+                peak = ((peak_memory_bytes() or 0), number)
             assert seconds <= MAX_SECONDS, f"seed {seed}, model {number}: {seconds} s"
             assert peak[0] <= MAX_BYTES, f"seed {seed}, model {number}: {peak[0]} bytes"
             if log is not None and number % 5000 == 4999:
@@ -226,10 +227,6 @@ def _outcome(model: bytes | Graph, path: Path | None) -> str:
         assert len(sentence) <= MAX_SENTENCE, sentence
         return "unsupported" if isinstance(error, UnsupportedOpError) else "refused"
     return "ran"
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
