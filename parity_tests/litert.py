@@ -9,6 +9,7 @@ import pytest
 
 from minikws.graph import Graph
 from minikws.runtime import Interpreter
+from minikws.runtime.reference_child import make_runtime
 from minikws.tflite import write_model
 
 litert = pytest.importorskip(
@@ -17,28 +18,22 @@ litert = pytest.importorskip(
 
 
 class LiteRT:
-    """A model in the reference kernels: no delegate, and nothing but plain C++ loops."""
+    """A model in the reference kernels: no delegate, and nothing but plain C++ loops.
+
+    In this process, unlike `runtime.references`: thousands of small models are asked.
+    """
 
     def __init__(self, model: bytes) -> None:
-        self._interpreter = litert.Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=True,
-        )
-        self._interpreter.allocate_tensors()
-        self._inputs = [detail["index"] for detail in self._interpreter.get_input_details()]
-        self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
+        self._runtime = make_runtime("litert-reference")
+        self._runtime.load(model, n_outputs=0, arena_bytes=0, keep_tensors=True)
 
     def run(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Return the outputs."""
-        for index, array in zip(self._inputs, arrays, strict=True):
-            self._interpreter.set_tensor(index, array)
-        self._interpreter.invoke()
-        return [self.tensor(index) for index in self._outputs]
+        return self._runtime.invoke(arrays)
 
     def tensor(self, index: int) -> np.ndarray:
         """Return a tensor of the last run."""
-        return self._interpreter.get_tensor(index)
+        return self._runtime.tensor(index)
 
 
 def assert_equal(graph: Graph, arrays: Sequence[tuple[np.ndarray, ...]]) -> None:

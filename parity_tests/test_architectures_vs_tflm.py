@@ -5,8 +5,6 @@ A network with SVDF layers takes a frame at a time: a clip's scores are those af
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -36,13 +34,6 @@ SMALL = {
     "tc_resnet": ((25, 10), {"width": 0.3}),
     "raw_ds_conv": ((100, 60), {"width": 0.06}),
 }
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def lively(name: str) -> tuple[Network, np.ndarray]:

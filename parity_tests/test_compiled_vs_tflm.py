@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,17 +11,9 @@ from minikws.graph import Graph
 from minikws.runtime import Interpreter
 from minikws.tflite import write_model
 from parity_tests.test_tflm_ops import convolutions, inputs_for, seeds
-from parity_tests.tflm_child import TFLiteMicro
 
 pytest.importorskip("tflite_micro", reason="oracle absent: pip install 'minikws[parity]'")
 pytestmark = pytest.mark.skipif(not ENABLED, reason="compiled twins are off: MINIKWS_JIT=0")
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 @pytest.mark.parametrize(

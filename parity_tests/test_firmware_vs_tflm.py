@@ -33,13 +33,6 @@ MODELS = (
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
-
-
-@pytest.fixture(scope="module")
 def reference() -> Iterator[Reference]:
     child = Reference("tflm")
     yield child

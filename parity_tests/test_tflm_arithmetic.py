@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -22,13 +20,6 @@ ACTIVATIONS = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
 seeds = st.integers(0, 2**32 - 1)
 zero_points = st.one_of(st.sampled_from([-128, 127, 0]), st.integers(-128, 127))
 scales = st.floats(1e-3, 2.0)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def assert_equal(graph: Graph, oracle: TFLiteMicro, seed: int) -> None:

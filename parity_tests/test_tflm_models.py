@@ -6,7 +6,6 @@ The oracle is the tflite-micro wheel, a build with double rounding; it runs in a
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ from tests.tflite import tiny
 pytest.importorskip("tflite_micro", reason="oracle absent: pip install 'minikws[parity]'")
 
 CLIPS = ("yes", "no", "noise", "silence")
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def features(tflm: Path, clip: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,13 +23,6 @@ seeds = st.integers(0, 2**32 - 1)
 zero_points = st.one_of(st.sampled_from([-128, 127, 0]), st.integers(-128, 127))
 scales = st.floats(1e-3, 2.0)
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def random_values(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:

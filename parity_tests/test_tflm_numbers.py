@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,6 @@ seeds = st.integers(0, 2**32 - 1)
 scales = st.floats(1e-3, 2.0)
 zero_points = st.one_of(st.sampled_from([-128, 127, 0]), st.integers(-128, 127))
 shapes = st.lists(st.integers(1, 4), max_size=4).map(tuple)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def values(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> np.ndarray:

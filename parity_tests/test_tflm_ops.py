@@ -5,8 +5,6 @@ The oracle is the tflite-micro wheel, a build with double rounding; it runs in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,13 +23,6 @@ seeds = st.integers(0, 2**32 - 1)
 zero_points = st.one_of(st.sampled_from([-128, 127, 0]), st.integers(-128, 127))
 out_scales = st.floats(1e-4, 2.0)
 two = st.integers(1, 3)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def inputs_for(graph: Graph, seed: int) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ these are not compared.
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,6 @@ CLIPS = ("yes", "no", "noise", "silence")
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 12)
 Picker = Callable[[int, list[np.ndarray]], Sequence[Any]]
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 def plain(name: str, shape: tuple[int, ...], dtype: str = "int16", data: Any = None) -> Tensor:

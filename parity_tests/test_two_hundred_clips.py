@@ -7,7 +7,7 @@ memory starts each clip anew. Two clips a model in a usual run, 200 in the deep 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +42,6 @@ PUBLISHED = {
     "audio_preprocessor_int8": None,
     "audio_preprocessor_float": None,
 }
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[TFLiteMicro]:
-    child = TFLiteMicro()
-    yield child
-    child.close()
 
 
 @pytest.fixture(scope="module")

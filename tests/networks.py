@@ -44,3 +44,9 @@ def dropout_masks(network):
         else (d.mask / (1 - d.rate)).astype(network.dtype)
         for d in dropouts
     ]
+
+
+def assert_close(found, expected, tolerance):
+    """Fail where a value is further off than `tolerance` of the largest expected one."""
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max() + 1e-6

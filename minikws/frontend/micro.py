@@ -38,8 +38,7 @@ INT8_SCALE = 666 / (256 * 25.6)  # 666 = round(25.6 * 26): the int8 range spans 
 INT8_ZERO_POINT = -128
 
 JIT_FRAMES = 1000  # below, loading Numba takes longer than it saves
-BLOCK_FRAMES = 1000  # the plain form's temporaries stay small
-PLAIN_CLIPS = 16  # that the plain form takes at once: with hundreds it leaves the cache
+BLOCK_FRAMES = 1000  # that the plain form takes at once: with many more it leaves the cache
 
 
 class Micro:
@@ -149,13 +148,8 @@ class Micro:
                 f"samples, one window, found the shape {clips.shape}; pad the clip with zeros"
             )
         batch = clips[None] if clips.ndim == 1 else clips
-        at_once = max(1, len(batch) if ENABLED else PLAIN_CLIPS)
-        fresh = np.zeros((len(batch), self.settings.n_mels), np.uint32)
-        parts = [
-            self._run(batch[start : start + at_once], fresh[start : start + at_once])[0]
-            for start in range(0, max(1, len(batch)), at_once)
-        ]
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        estimate = np.zeros((len(batch), self.settings.n_mels), np.uint32)
+        values, _ = self._run(batch, estimate)
         return values[0] if clips.ndim == 1 else values
 
     def stages(self, clip: Samples) -> dict[str, Array]:
@@ -183,6 +177,15 @@ class Micro:
         """Return the values (B, T, F) and the noise estimates (B, F) after them."""
         s = self.settings
         n_frames = 1 + (clips.shape[1] - s.window_samples) // s.hop_samples
+        at_once = max(1, len(clips) if ENABLED else BLOCK_FRAMES // n_frames)
+        blocks = [np.s_[i : i + at_once] for i in range(0, max(1, len(clips)), at_once)]
+        parts = [self._run_block(clips[b], estimate[b], n_frames) for b in blocks]
+        if len(parts) == 1:
+            return parts[0]
+        values, estimates = zip(*parts, strict=True)
+        return np.concatenate(values), np.concatenate(estimates)
+
+    def _run_block(self, clips: Samples, estimate: UInt32, n_frames: int) -> tuple[UInt16, UInt32]:
         work = len(clips) * n_frames
         clips = np.require(clips, requirements=["C", "W"])  # other forms would be compiled anew
         loud = levels.for_work(work, at_least=JIT_FRAMES)(clips, self._levels)

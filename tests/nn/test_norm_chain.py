@@ -17,6 +17,7 @@ from minikws.nn.layers import (
     ReLU,
     ReLU6,
 )
+from tests.networks import assert_close
 
 pytestmark = pytest.mark.skipif(not _jit.ENABLED, reason="MINIKWS_JIT=0 or no Numba")
 
@@ -75,11 +76,6 @@ def chain_of(layers, shape):
     (chain,) = stages.fuse(layers, [shape])
     assert type(chain).__name__ == "NormChain"
     return chain
-
-
-def assert_close(found, expected, tolerance):
-    assert found.shape == expected.shape and found.dtype == expected.dtype
-    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max() + 1e-6
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

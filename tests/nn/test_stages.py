@@ -9,6 +9,7 @@ from minikws import _jit
 from minikws.nn import Network, stages
 from minikws.nn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Reshape
 from minikws.nn.stages import base
+from tests.networks import assert_close
 
 pytestmark = pytest.mark.skipif(not _jit.ENABLED, reason="MINIKWS_JIT=0 or no Numba")
 
@@ -100,11 +101,6 @@ def fused(layers, shape):
     for layer in layers:
         shapes.append(layer.output_shape(shapes[-1]))
     return stages.fuse(layers, shapes)
-
-
-def assert_close(found, expected, tolerance):
-    assert found.shape == expected.shape and found.dtype == expected.dtype
-    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max() + 1e-6
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
