@@ -63,6 +63,9 @@ def arena_words(planned: Plan, tail_bytes: int) -> list[str]:
 
 def resolver_words(resolver: Resolver) -> list[str]:
     """Return what a firmware registers, as lines of text."""
+    if resolver.refused:
+        names = ", ".join(resolver.refused)
+        return [f"resolver none: TFLite Micro refuses uint8 in {names}; export int8 for a board"]
     words = f"MicroMutableOpResolver<{resolver.size}>: {', '.join(resolver.methods) or 'nothing'}"
     lines = [f"resolver {words}"]
     if resolver.missing:

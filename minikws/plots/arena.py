@@ -84,9 +84,7 @@ def draw_arena(
         fontsize="xx-small" if n_steps > MANY_STEPS else "x-small",
     )
     axes.get_xticklabels()[peak].set_fontweight("bold")
-    axes.set_title(
-        f"{title}\npeak at {names[peak]}, {needed[peak]} bytes", parse_math=False, fontsize="medium"
-    )
+    axes.set_title(f"{title}\npeak at {names[peak]}, {needed[peak]} bytes", fontsize="medium")
     axes.set_ylabel("offset in bytes")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", fontsize="x-small", ncols=2, frameon=False)
@@ -115,7 +113,6 @@ def _name_box(
         va="center",
         fontsize="x-small",
         color="white" if np.mean(shade) < 0.5 else "black",
-        parse_math=False,
         bbox={"facecolor": shade, "edgecolor": "none", "pad": 0.5},  # hides the line behind it
         zorder=5,
         **text,

@@ -20,7 +20,7 @@ from minikws.nn.layers import Shape
 Quantization = tuple[float, int]  # scale, zero point
 
 INT8_MIN, INT8_MAX, INT16_MAX = -128, 127, 32767
-LEAST_SCALE = 1e-12  # of an SVDF's weights and state: the product of two stays a float32
+LEAST_SVDF_SCALE = 1e-12  # of an SVDF's weights and state: the product of two stays a float32
 
 
 class Builder:
@@ -43,13 +43,15 @@ class Builder:
         values: Array,
         *,
         scale: tuple[float, ...] = (),
+        zero_point: int = 0,
         axis: int = 0,
     ) -> int:
-        """Add a constant tensor, its zero points 0."""
+        """Add a constant tensor, all its zero points the same."""
         data = np.ascontiguousarray(values)
         data.flags.writeable = False
+        zero_points = (zero_point,) * len(scale)
         return self.tensor(
-            Tensor(name, data.shape, data.dtype.name, scale, (0,) * len(scale), axis, data)
+            Tensor(name, data.shape, data.dtype.name, scale, zero_points, axis, data)
         )
 
     def activation(self, name: str, shape: Shape, quantization: Quantization | None) -> int:
@@ -59,6 +61,10 @@ class Builder:
 
     def quantization(self, range_name: str) -> Quantization | None:
         """Return how the values of a layer are stored."""
+        return None
+
+    def fixed(self, quantization: Quantization) -> Quantization | None:
+        """Return how an operator stores its output that takes this scale and zero point alone."""
         return None
 
     def output(self, name: str, shape: Shape, range_name: str, x: int) -> int:
@@ -137,6 +143,10 @@ class Int8Builder(Builder):
             )
         return self.quantizations[range_name]
 
+    def fixed(self, quantization: Quantization) -> Quantization:
+        """Return the scale and zero point that an operator insists on."""
+        return quantization
+
     def has_range(self, range_name: str) -> bool:
         """Whether the values of a layer have a scale of their own."""
         return range_name in self.quantizations
@@ -214,4 +224,4 @@ class Int8Builder(Builder):
 
 def _as_stored(scale: float) -> float:
     """Round to float32, as which a file keeps it, and up where weights are next to nothing."""
-    return float(np.float32(max(scale, LEAST_SCALE)))
+    return float(np.float32(max(scale, LEAST_SVDF_SCALE)))

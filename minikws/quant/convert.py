@@ -17,7 +17,7 @@ from minikws.nn import Network
 from minikws.quant.builder import Builder, Int8Builder, Quantization
 from minikws.quant.calibrate import INPUT, observe_ranges
 from minikws.quant.choose import Calibration
-from minikws.quant.lower import LOGISTIC_OUTPUT, lower_layers
+from minikws.quant.lower import lower_layers, softmax
 from minikws.quant.qat import is_quantization_aware, trained_quantizations, without_rounding
 from minikws.quant.ranges import quantization_of
 from minikws.quant.steps import takes_frames
@@ -78,11 +78,6 @@ def to_float_graph(network: Network, *, name: str = "minikws") -> Graph:
     return _lower(without_rounding(network), Builder(), None, name)
 
 
-def _as_stored(scale: float) -> float:
-    """Round to float32, as which a file keeps it."""
-    return float(np.float32(scale))
-
-
 def _lower(
     network: Network, builder: Builder, input_quantization: Quantization | None, name: str
 ) -> Graph:
@@ -95,12 +90,11 @@ def _lower(
     shape = network.input_shape[1:] if takes_frames(network) else network.input_shape
     n_features = int(np.prod(shape, dtype=np.int64))
     if input_quantization is not None:
-        input_quantization = (_as_stored(input_quantization[0]), input_quantization[1])
+        scale, zero_point = input_quantization
+        input_quantization = float(np.float32(scale)), zero_point  # as a file keeps it
     first = x = builder.activation(INPUT, (n_features,), input_quantization)
     x = lower_layers(builder, network, x)
-    quantization = None if builder.dtype == "float32" else LOGISTIC_OUTPUT
-    scores = builder.activation(SCORES, network.output_shape, quantization)
-    builder.op("SOFTMAX", [x], scores, beta=1.0)
+    scores = softmax(builder, SCORES, network.output_shape, x)
     return Graph(
         subgraphs=(Subgraph(tuple(builder.tensors), tuple(builder.ops), (first,), (scores,)),),
         description=name,

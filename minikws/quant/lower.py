@@ -8,7 +8,6 @@ what the convolutions take. A new layer needs a function here, or cannot be expo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +53,12 @@ def lower_layers(builder: Builder, network: Network, x: int) -> int:
     SettingsError : a layer without a form in a file.
     """
     return _lower_chain(builder, network.layers, network.input_shape, x)
+
+
+def softmax(builder: Builder, name: str, shape: Shape, x: int) -> int:
+    """Add a SOFTMAX after tensor `x` and return its output."""
+    y = builder.activation(name, shape, builder.fixed(LOGISTIC_OUTPUT))
+    return builder.op("SOFTMAX", [x], y, beta=1.0)
 
 
 def _lower_chain(
@@ -113,23 +118,25 @@ def _windows(layer: Any) -> dict[str, Any]:
     return options
 
 
+def _in_two_dimensions(w: Float) -> Float:
+    """Return the weights of a layer along time, (kt, ...), as (kt, 1, ...)."""
+    return w[:, None] if w.ndim == 3 else w
+
+
 def _conv(builder: Builder, step: Step, x: int) -> int:
     w = step.w
     assert w is not None
-    if w.ndim == 3:
-        w = w[:, None]
-    kernel = w.transpose(3, 0, 1, 2)
-    shape = _input_shape(builder, x, w.shape[2])
+    shape = _input_shape(builder, x, w.shape[-2])
+    kernel = _in_two_dimensions(w).transpose(3, 0, 1, 2)
     return _convolution(builder, step, x, in_shape=shape, kernel=kernel, **_windows(step.layer))
 
 
 def _depthwise(builder: Builder, step: Step, x: int) -> int:
     w = step.w
     assert w is not None
-    if w.ndim == 3:
-        w = w[:, None]
+    shape = _input_shape(builder, x, w.shape[-2])
+    w = _in_two_dimensions(w)
     kernel = w.reshape(1, *w.shape[:2], -1)
-    shape = _input_shape(builder, x, w.shape[2])
     options = {"depth_multiplier": w.shape[3], **_windows(step.layer)}
     return _convolution(builder, step, x, in_shape=shape, kernel=kernel, **options)
 
@@ -152,7 +159,7 @@ def _framed_conv(builder: Builder, step: Step, x: int) -> int:
         padded = (before + n_samples + after, 1, 1)
         y = builder.activation(f"{step.name}/padded", padded, builder.same_as(x))
         x = builder.op("PAD", [x, builder.constant(f"{step.name}/paddings", pads)], y)
-    kernel = step.w[:, None].transpose(3, 0, 1, 2)
+    kernel = _in_two_dimensions(step.w).transpose(3, 0, 1, 2)
     options = {"padding": "VALID", "stride_h": layer.stride, "stride_w": 1}
     shape = builder.tensors[x].shape[1:]
     return _convolution(builder, step, x, in_shape=shape, kernel=kernel, **options)
@@ -249,7 +256,7 @@ def _attention(builder: Builder, step: Step, x: int) -> int:
         range_name=f"{step.name}.gate",
     )
     logits = _dense(builder, gate, x)
-    shares = _softmax(builder, replace(gate, name=f"{step.name}/shares"), logits)
+    shares = softmax(builder, f"{step.name}/shares", gate.shape, logits)
     shares = _reshaped(builder, shares, (n_frames, 1, 1), f"{step.name}/over_time")
     out = builder.quantization(step.range_name)  # all that is put side by side must share it
     gated = builder.activation(f"{step.name}/gated", (n_frames, 1, n_channels), out)
@@ -264,9 +271,7 @@ def _attention(builder: Builder, step: Step, x: int) -> int:
 
 
 def _softmax(builder: Builder, step: Step, x: int) -> int:
-    quantization = None if builder.dtype == "float32" else LOGISTIC_OUTPUT
-    y = builder.activation(step.name, step.shape, quantization)
-    return builder.op("SOFTMAX", [x], y, beta=1.0)
+    return softmax(builder, step.name, step.shape, x)
 
 
 def _activation(name: str, output: Quantization | None = None) -> Lowering:
@@ -274,9 +279,7 @@ def _activation(name: str, output: Quantization | None = None) -> Lowering:
 
     def lower(builder: Builder, step: Step, x: int) -> int:
         shape = builder.tensors[x].shape[1:]
-        quantization = None if builder.dtype == "float32" else output
-        if output is None:
-            quantization = builder.quantization(step.range_name)
+        quantization = builder.fixed(output) if output else builder.quantization(step.range_name)
         return builder.op(name, [x], builder.activation(step.name, shape, quantization))
 
     return lower

@@ -53,6 +53,7 @@ from minikws.nn.layers import (
 )
 from minikws.quant.builder import Quantization
 from minikws.quant.calibrate import INPUT
+from minikws.quant.steps import unrolled
 
 INPUT_LAYER = "input"  # the layer that rounds the features
 INT8_MIN, INT8_MAX = -128, 127
@@ -249,18 +250,9 @@ def ranges_of(layers: Iterable[tuple[str, Layer]]) -> dict[str, FakeQuant]:
     return {INPUT if name == INPUT_LAYER else name: output for name, output in _outputs(layers)}
 
 
-def _chain(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """Unroll chains within the chain."""
-    for layer in layers:
-        if isinstance(layer, Sequential):
-            yield from _chain(part for _, part in layer.children())
-        else:
-            yield layer
-
-
 def _range_owners(layers: Iterable[Layer]) -> Iterator[int]:
     """Yield the id of every layer whose output is an int8 tensor with a range of its own."""
-    chain = deque(_chain(layers))
+    chain = deque(layer for _, layer in unrolled(("", layer) for layer in layers))
     while chain:
         layer = chain.popleft()
         if isinstance(layer, Residual):

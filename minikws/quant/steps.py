@@ -65,32 +65,31 @@ class Step:
 def steps_of(layers: Iterable[tuple[str, Layer]], shape: Shape) -> Iterator[Step]:
     """Unroll chains, fold normalisations and merge activations into the layer before them."""
     chain = deque(unrolled(layers))
-    end = ("", Layer())
+
+    def following() -> Layer | None:
+        return chain[0][1] if chain else None
+
     while chain:
         name, layer = chain.popleft()
-        following, after = chain[0] if chain else end
-        if isinstance(layer, Flatten) and isinstance(after, Dense):
+        if isinstance(layer, Flatten) and isinstance(following(), Dense):
             shape = layer.output_shape(shape)
             continue  # FULLY_CONNECTED flattens its input itself
-        if isinstance(layer, Frames) and isinstance(after, Conv1D):
-            name, layer = following, FramedConv(layer, after)
-            chain.popleft()
-            following, after = chain[0] if chain else end
+        if isinstance(layer, Frames) and isinstance(conv := following(), Conv1D):
+            name, _ = chain.popleft()
+            layer = FramedConv(layer, conv)
         before, shape = shape, layer.output_shape(shape)
         step = Step(name, layer, shape, range_name=name)
         if isinstance(layer, (*WEIGHTED, FramedConv)):
             w, b = layer.params["w"], layer.params.get("b")
-            if isinstance(after, BatchNorm):
-                w, b = folded(w, b, after)
-                step = replace(step, range_name=following)
-                chain.popleft()
-                following, after = chain[0] if chain else end
+            if isinstance(norm := following(), BatchNorm):
+                w, b = folded(w, b, norm)
+                step = replace(step, range_name=chain.popleft()[0])
             b = np.zeros(shape[-1], w.dtype) if b is None else b
             step = replace(step, w=w, b=b)
         is_fusing = isinstance(layer, (*WEIGHTED, FramedConv, Residual, SVDF))
-        if is_fusing and type(after) in FUSED:
-            step = replace(step, activation=FUSED[type(after)], range_name=following)
-            chain.popleft()
+        if is_fusing and type(following()) in FUSED:
+            range_name, activation = chain.popleft()
+            step = replace(step, activation=FUSED[type(activation)], range_name=range_name)
         yield replace(step, shape=before) if isinstance(layer, Residual) else step
 
 

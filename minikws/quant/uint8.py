@@ -15,7 +15,6 @@ import numpy as np
 from minikws._typing import Float
 from minikws.errors import SettingsError
 from minikws.fixedpoint import round_half_away
-from minikws.graph import Tensor
 from minikws.nn.layers import Shape
 from minikws.quant.builder import Int8Builder, Quantization
 
@@ -50,12 +49,13 @@ class UInt8Builder(Int8Builder):
         step = np.float64(scale)
         zero_point = int(np.clip(round_half_away(LOWEST - low / step), LOWEST, HIGHEST))
         integers = np.clip(round_half_away(w / step) + zero_point, LOWEST, HIGHEST)
-        data = np.ascontiguousarray(integers.astype(np.uint8))
-        data.flags.writeable = False
-        stored = Tensor(
-            f"{name}/weights", data.shape, "uint8", (float(scale),), (zero_point,), 0, data
+        stored = self.constant(
+            f"{name}/weights",
+            integers.astype(np.uint8),
+            scale=(float(scale),),
+            zero_point=zero_point,
         )
-        return [self.tensor(stored), self.bias(name, b, x, scale.reshape(1))]
+        return [stored, self.bias(name, b, x, scale.reshape(1))]
 
     def filters(
         self, name: str, frequency: Float, time: Float, b: Float, x: int

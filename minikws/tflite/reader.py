@@ -305,7 +305,7 @@ def _signature(root: Table) -> MappingProxyType[str, MappingProxyType[str, int]]
     found = [row for row in root.tables(7, "signature") if row.integer(4, "I") == 0]
     if not found:
         return None
-    table = next((row for row in found if row.string(2) == "serving_default"), found[0])
+    table = next((row for row in found if row.string(2) == schema.SIGNATURE_KEY), found[0])
     sides: dict[str, MappingProxyType[str, int]] = {}
     for slot, side in enumerate(("inputs", "outputs")):
         rows = table.tables(slot, f"signature {side[:-1]}")

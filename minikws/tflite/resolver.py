@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minikws.graph import Graph
+from minikws.graph import Graph, Op, Subgraph
 
 # "MAX_POOL_2D" is AddMaxPool2D: words joined, but for these, which the header spells its own way.
 _SPELT: Mapping[str, str] = {
@@ -48,6 +48,11 @@ _CUSTOM: Mapping[str, str] = {
 }
 
 
+# What takes uint8 tensors still, as parity_tests/test_resolver_vs_tflm.py finds, beside QUANTIZE
+# from and to int8. All else is refused when it runs.
+_TAKES_UINT8 = frozenset(("ASSIGN_VARIABLE", "DEQUANTIZE", "READ_VARIABLE", "RESHAPE", "SQUEEZE"))
+
+
 @dataclass(frozen=True)
 class Resolver:
     """What `MicroMutableOpResolver<size>` needs.
@@ -55,11 +60,13 @@ class Resolver:
     methods : "AddConv2D" …, in the order in which the operators first run.
     missing : operators that TFLite Micro has no method for; they count for `size` too.
     resource_variables : how many a `MicroResourceVariables` must hold; 0: the model has none.
+    refused : operators that it can register and does not run, because their tensors are uint8.
     """
 
     methods: tuple[str, ...]
     missing: tuple[str, ...]
     resource_variables: int
+    refused: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -73,7 +80,7 @@ def resolver_of(graph: Graph) -> Resolver:
     >>> from minikws.graph import Graph, Op, Subgraph
     >>> ops = (Op("CONV_2D", (), ()), Op("SignalPCAN", (), (), custom=True), Op("LSTM", (), ()))
     >>> resolver_of(Graph((Subgraph((), ops, (), ()),)))
-    Resolver(methods=('AddConv2D', 'AddPCAN'), missing=('LSTM',), resource_variables=0)
+    Resolver(methods=('AddConv2D', 'AddPCAN'), missing=('LSTM',), resource_variables=0, refused=())
     """
     ops = [op for subgraph in graph.subgraphs for op in subgraph.ops]
     kinds = dict.fromkeys((op.name, op.custom) for op in ops)
@@ -83,11 +90,26 @@ def resolver_of(graph: Graph) -> Resolver:
         for op in ops
         if op.name == "VAR_HANDLE" and not op.custom
     }
+    refused = [
+        op.name
+        for subgraph in graph.subgraphs
+        for op in subgraph.ops
+        if methods[op.name, op.custom] and _refuses(op, subgraph)
+    ]
     return Resolver(
         tuple(method for method in methods.values() if method),
         tuple(name for (name, _), method in methods.items() if not method),
         len(variables),
+        tuple(dict.fromkeys(refused)),
     )
+
+
+def _refuses(op: Op, subgraph: Subgraph) -> bool:
+    """Whether TFLite Micro fails at an operator because of uint8 tensors."""
+    dtypes = {subgraph.tensors[i].dtype for i in (*op.inputs, *op.outputs) if i != -1}
+    if op.name == "QUANTIZE":
+        return "uint8" in dtypes and "int8" not in dtypes
+    return "uint8" in dtypes and op.name not in _TAKES_UINT8
 
 
 def _method(name: str, custom: bool) -> str | None:

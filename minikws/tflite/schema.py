@@ -14,6 +14,7 @@ from minikws.graph import Op, OptionValue
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
+SIGNATURE_KEY = "serving_default"
 CUSTOM_CODE = 32
 MAX_TENSOR_BYTES = 2**30
 

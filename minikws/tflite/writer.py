@@ -21,7 +21,6 @@ from minikws.tflite.archive import append_files
 from minikws.tflite.checks import check_graph, describe
 from minikws.tflite.flatbuffer import Blob, Node, Number, Record, Records, Text, Vector, serialize
 
-SIGNATURE_KEY = "serving_default"
 _VARIABLE_OPS = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
 
@@ -191,7 +190,7 @@ def _signature(signature: Mapping[str, Mapping[str, int]]) -> Record:
         {
             0: side(signature.get("inputs", {})),
             1: side(signature.get("outputs", {})),
-            2: Text(SIGNATURE_KEY),
+            2: Text(schema.SIGNATURE_KEY),
             4: Number("I", 0),
         }
     )

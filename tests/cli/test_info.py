@@ -112,6 +112,12 @@ def test_gaps_and_long_names(tflm: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "…" in table and max(map(len, table.splitlines())) < 100
 
 
+def test_a_uint8_model_has_no_resolver() -> None:
+    assert resolver_words(Resolver(("AddReshape", "AddSoftmax"), (), 0, ("SOFTMAX",))) == [
+        "resolver none: TFLite Micro refuses uint8 in SOFTMAX; export int8 for a board"
+    ]
+
+
 def test_an_operator_that_tflite_micro_lacks() -> None:
     assert resolver_words(Resolver((), ("LSTM", "RNN"), 0)) == [
         "resolver MicroMutableOpResolver<2>: nothing",
@@ -176,6 +182,7 @@ def test_another_frontend_sizes_the_input(capsys: pytest.CaptureFixture[str]) ->
         (["tiny_conv", "--labels-count", "0"], "--labels-count 0 is below 1"),
         (["ds_cnn", "--model-options", "siz=M"], "no option 'siz'; did you mean size?"),
         (["conv", "--frontend", "micr"], "did you mean micro?"),
+        (["."], ". is a folder, expected a file or an architecture; a run is exported first"),
         (["conv", "--png", "a.png"], "--png draws the arena of a .tflite file"),
     ],
 )

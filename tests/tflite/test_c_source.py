@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minikws.errors import SettingsError
-from minikws.graph import Graph, Op, Subgraph
+from minikws.graph import Graph, Op, Subgraph, Tensor
 from minikws.runtime.ops import OPS
 from minikws.tflite import read_model
 from minikws.tflite.c_source import c_array, c_header, c_source, c_string, c_type, comment, linkage
@@ -132,6 +132,16 @@ def test_what_tflite_micro_lacks_is_named() -> None:
     )
     assert resolver.missing == ("LSTM", "Mine")
     assert (resolver.methods, resolver.size) == (("AddAdd",), 3)
+
+
+def test_what_tflite_micro_does_not_run_in_uint8_is_named() -> None:
+    tensors = tuple(Tensor(dtype, (1, 4), dtype) for dtype in ("float32", "uint8", "int8"))
+    ops = (
+        *(Op("QUANTIZE", (0,), (1,)), Op("RESHAPE", (1,), (1,)), Op("LSTM", (1,), (1,))),
+        *(Op("SOFTMAX", (1, -1), (1,)), Op("QUANTIZE", (1,), (2,)), Op("SOFTMAX", (2,), (2,))),
+    )
+    refused = [resolver_of(Graph((Subgraph(tensors, (op,), (), ()),))).refused for op in ops]
+    assert refused == [("QUANTIZE",), (), (), ("SOFTMAX",), (), ()]
 
 
 def test_the_preprocessors_operators(tflm: Path) -> None:

@@ -140,8 +140,9 @@ def _check_ends(interpreter: Interpreter, labels: Sequence[str]) -> None:
 
 
 def _warn(firmware: Firmware, out: Output) -> None:
-    if firmware.input.dtype == "uint8":
-        out.warn("TFLite Micro refuses models with uint8 tensors; export int8 for a board")
+    if firmware.resolver.refused:
+        names = ", ".join(firmware.resolver.refused)
+        out.warn(f"TFLite Micro refuses uint8 tensors in {names}; export int8 for a board")
     if firmware.frontend is None:
         out.say("no frontend known: the test vectors start at the model's input, without samples")
     if not firmware.labels:

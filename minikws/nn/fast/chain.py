@@ -214,6 +214,19 @@ def _(dn, v, back, u, norm, low, high, w):  # type: ignore[no-untyped-def]
     return dws[0], du, total[0], total[1]
 
 
+@Part
+def lay_out(w, dt, df, line, n_positions):  # type: ignore[no-untyped-def]
+    """Return each tap of w (kt, kf, C) again for every position of a run, and where it begins."""
+    kt, kf, n_channels = w.shape
+    taps = np.empty((kt * kf, n_positions * n_channels), w.dtype)
+    begins = np.empty(kt * kf, np.int64)
+    for k in range(kt * kf):
+        begins[k] = k // kf * dt * line + k % kf * df * n_channels
+        for i in range(n_positions * n_channels):
+            taps[k, i] = w[k // kf, k % kf, i % n_channels]
+    return taps, begins
+
+
 @kernel
 def slide(
     u: Float, norm: Float, low: float, high: float, w: Float, time: Places, freq: Places
@@ -236,51 +249,40 @@ def _(u, norm, low, high, w, time, freq):  # type: ignore[no-untyped-def]
     # Neighbors in frequency are neighbors in memory: at stride 1 one run of numbers a time step.
     a_run = n_f if sf == 1 else 1
     length = a_run * n_channels
-    taps = np.empty((kt * kf, length), w.dtype)
-    for k in range(kt * kf):
-        for i in range(length):
-            taps[k, i] = w[k // kf, k % kf, i % n_channels]
-    line = (f_before + n_bins + f_after) * n_channels
-    n_lines = t_before + n_frames + t_after
+    n_lines, n_places = t_before + n_frames + t_after, f_before + n_bins + f_after
+    line = n_places * n_channels
+    taps, begins = lay_out(w, dt, df, line, a_run)
+    n_taps = kt * kf
+    f_end = f_before + n_bins
     v = np.empty((n_clips, n_t, n_f * n_channels), u.dtype)
     counts = np.zeros(n_clips, np.int64)
     noted = np.zeros((n_clips, 3, n_channels), u.dtype)
     for part in prange(PARTS):
-        padded = np.zeros(n_lines * line, u.dtype)
+        padded = np.zeros((n_lines, n_places, n_channels), u.dtype)
+        seen = padded.reshape(-1)
         for clip in range(n_clips * part // PARTS, n_clips * (part + 1) // PARTS):
             for t in range(n_frames):
-                begin = (t_before + t) * line + f_before * n_channels
-                inside = padded[begin : begin + n_bins * n_channels].reshape(n_bins, n_channels)
-                bound(u[clip, t], norm, lowest, highest, inside)
+                bound(u[clip, t], norm, lowest, highest, padded[t_before + t, f_before:f_end])
             for t in range(n_t):
                 for f in range(0, n_f, a_run):
                     out = v[clip, t, f * n_channels : f * n_channels + length]
-                    for k in range(0, kt * kf, 3):
-                        begin = (t * st + k // kf * dt) * line
-                        begin += (f * sf + k % kf * df) * n_channels
-                        a, wa = padded[begin : begin + length], taps[k]
-                        if k + 2 < kt * kf:
-                            begin = (t * st + (k + 1) // kf * dt) * line
-                            begin += (f * sf + (k + 1) % kf * df) * n_channels
-                            b, wb = padded[begin : begin + length], taps[k + 1]
-                            begin = (t * st + (k + 2) // kf * dt) * line
-                            begin += (f * sf + (k + 2) % kf * df) * n_channels
-                            d, wd = padded[begin : begin + length], taps[k + 2]
-                            if k == 0:
-                                for i in range(length):
-                                    out[i] = a[i] * wa[i] + b[i] * wb[i] + d[i] * wd[i]
-                            else:
-                                for i in range(length):
-                                    out[i] += a[i] * wa[i] + b[i] * wb[i] + d[i] * wd[i]
+                    origin = t * st * line + f * sf * n_channels
+                    for k in range(0, n_taps - 2, 3):
+                        a, wa = seen[origin + begins[k] :][:length], taps[k]
+                        b, wb = seen[origin + begins[k + 1] :][:length], taps[k + 1]
+                        d, wd = seen[origin + begins[k + 2] :][:length], taps[k + 2]
+                        if k == 0:
+                            for i in range(length):
+                                out[i] = a[i] * wa[i] + b[i] * wb[i] + d[i] * wd[i]
                         else:
-                            for j in range(k, kt * kf):
-                                begin = (t * st + j // kf * dt) * line
-                                begin += (f * sf + j % kf * df) * n_channels
-                                a, wa = padded[begin : begin + length], taps[j]
-                                if j == 0:
-                                    out[:] = 0
-                                for i in range(length):
-                                    out[i] += a[i] * wa[i]
+                            for i in range(length):
+                                out[i] += a[i] * wa[i] + b[i] * wb[i] + d[i] * wd[i]
+                    for k in range(n_taps - n_taps % 3, n_taps):
+                        a, wa = seen[origin + begins[k] :][:length], taps[k]
+                        if k == 0:
+                            out[:] = 0
+                        for i in range(length):
+                            out[i] += a[i] * wa[i]
             counts[clip] = n_t * n_f
             sum_up(v[clip].reshape(n_t * n_f, n_channels), noted[clip])
     mean, variance = moments(counts, noted)
@@ -316,46 +318,40 @@ def _(dn, v, back, u, norm, low, high, w, time, freq):  # type: ignore[no-untype
     lowest, highest = u.dtype.type(low), u.dtype.type(high)
     a_run = n_f if sf == 1 else 1
     length = a_run * n_channels
-    taps = np.empty((kt * kf, length), w.dtype)
-    for k in range(kt * kf):
-        for i in range(length):
-            taps[k, i] = w[k // kf, k % kf, i % n_channels]
-    line = (f_before + n_bins + f_after) * n_channels
-    n_lines = t_before + n_frames + t_after
+    n_lines, n_places = t_before + n_frames + t_after, f_before + n_bins + f_after
+    line = n_places * n_channels
+    taps, begins = lay_out(w, dt, df, line, a_run)
+    f_end = f_before + n_bins
     du = np.empty((n_clips, n_frames, n_bins, n_channels), u.dtype)
     dws = np.zeros((PARTS, kt * kf, length), u.dtype)
     noted = np.zeros((n_clips, 2, n_channels), u.dtype)
     for part in prange(PARTS):
-        padded = np.zeros(n_lines * line, u.dtype)
-        shares = np.empty(n_lines * line, u.dtype)
+        padded = np.zeros((n_lines, n_places, n_channels), u.dtype)
+        shares = np.empty((n_lines, n_places, n_channels), u.dtype)
+        seen, back_to = padded.reshape(-1), shares.reshape(-1)
         dv = np.empty((n_t * n_f, n_channels), u.dtype)
         dv_lines = dv.reshape(n_t, n_f * n_channels)
         for clip in range(n_clips * part // PARTS, n_clips * (part + 1) // PARTS):
             for t in range(n_frames):
-                begin = (t_before + t) * line + f_before * n_channels
-                inside = padded[begin : begin + n_bins * n_channels].reshape(n_bins, n_channels)
-                bound(u[clip, t], norm, lowest, highest, inside)
+                bound(u[clip, t], norm, lowest, highest, padded[t_before + t, f_before:f_end])
             for t in range(n_t):
                 here = dv[t * n_f : (t + 1) * n_f]
                 normalize_back(dn[clip, t], v[clip, t], back, here)
-            shares[:] = 0
+            back_to[:] = 0
             for t in range(n_t):
                 for f in range(0, n_f, a_run):
                     gradient = dv_lines[t, f * n_channels : f * n_channels + length]
+                    origin = t * st * line + f * sf * n_channels
                     for k in range(kt * kf):
-                        begin = (t * st + k // kf * dt) * line
-                        begin += (f * sf + k % kf * df) * n_channels
-                        seen, there = padded[begin : begin + length], shares[begin : begin + length]
+                        values = seen[origin + begins[k] :][:length]
+                        share = back_to[origin + begins[k] :][:length]
                         weights, dw = taps[k], dws[part, k]
                         for i in range(length):
-                            there[i] += gradient[i] * weights[i]
-                            dw[i] += gradient[i] * seen[i]
+                            share[i] += gradient[i] * weights[i]
+                            dw[i] += gradient[i] * values[i]
             for t in range(n_frames):
-                begin = (t_before + t) * line + f_before * n_channels
-                inside = padded[begin : begin + n_bins * n_channels].reshape(n_bins, n_channels)
-                share = shares[begin : begin + n_bins * n_channels].reshape(n_bins, n_channels)
-                du[clip, t] = share
-                unbound(inside, lowest, highest, du[clip, t])
+                du[clip, t] = shares[t_before + t, f_before:f_end]
+                unbound(padded[t_before + t, f_before:f_end], lowest, highest, du[clip, t])
                 sum_gradient(du[clip, t], u[clip, t], norm[0], noted[clip])
     dw = np.zeros((kt, kf, n_channels), u.dtype)
     for part in range(PARTS):
