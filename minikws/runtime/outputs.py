@@ -1,8 +1,8 @@
 """From sums of products to output values: bias, scaling, zero point, activation.
 
-Convolutions and dense layers end alike. In come sums of weight x input, one row a channel
-(O, P), computed by BLAS in floating point; out come int8, uint8 or float32 values of the same
-shape.
+Convolutions and dense layers end alike. In come sums of weight x input, (P, O): a row a position,
+a column an output channel, computed by BLAS in floating point; out come int8, uint8 or float32
+values of the same shape.
 
 Sums of int8 products are whole numbers, and a float holds whole numbers exactly up to 2**24
 (float32) or 2**53 (float64). As long as the sum of absolute values stays below, every partial
@@ -13,6 +13,7 @@ uint8 is the older form, which TFLite Micro has given up; LiteRT's reference ker
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -37,6 +38,9 @@ FLOAT_RANGES = {
     "RELU6": (0.0, 6.0),
 }
 
+SHORTEST_RUN = 128  # values, below which NumPy's loops cost more to start than to run
+LONGEST_RUN = 64  # positions; more factors would leave the cache
+FEW, FEW_EXACT = 8, 20  # values up to which Python integers are faster than `fast`, than `exact`
 
 FARTHEST = {"int8": 128, "uint8": 255}  # from 0 that an input of this type can be
 
@@ -81,10 +85,9 @@ class Int8Output:
         node.expect(all(shift <= 30 for _, shift in factors), "scales its sums by more than 2**30")
         self.zero_point = output.zero_point[0]
         self.low, self.high = _clamp(node, out_scale, output)
-        self.multiplier = np.array([[m] for m, _ in factors], np.int64)
-        self.shift = np.array([[s] for _, s in factors], np.int64)
-        self.offset = _offset(weights, bias, input)
-        offset = self.offset.ravel()
+        self.multiplier = np.array([m for m, _ in factors], np.int64)
+        self.shift = np.array([s for _, s in factors], np.int64)
+        self.offset = offset = _offset(weights, bias, input)
 
         # Below 2**22, sums times a 31-bit multiplier keep all their bits in a float64.
         farthest = FARTHEST[input.dtype]
@@ -94,20 +97,23 @@ class Int8Output:
         if self.hides_sign:
             # `fast` then takes both roundings and the zero point in one step.
             steps = 2.0 ** (31 - self.shift) * (1 + self.low - self.zero_point)
-            self.is_small &= bool((largest * 2.0**31 + steps.ravel()).max(initial=0) < 2**53)
-        self._rows = [(o, m, s) for o, (m, s) in zip(offset.tolist(), factors, strict=True)]
-        self._first = self.multiplier * 2.0**-31
-        self._first_half = self.offset * self._first + 0.5
-        self._second = 2.0 ** self.shift.astype(np.float64)
-        self._both = self._first * self._second
-        self._both_halves = self._first_half * self._second + 0.5 * (self.shift < 0)
-        self._both_halves += self.zero_point - self.low
+            self.is_small &= bool((largest * 2.0**31 + steps).max(initial=0) < 2**53)
+        self._channels = [(o, m, s) for o, (m, s) in zip(offset.tolist(), factors, strict=True)]
+        # The factors of several positions in a row, for `fast`.
+        self.positions_a_run = n = _positions_a_run(output.shape, n_outputs)
+        first = self.multiplier * 2.0**-31
+        first_half, second = offset * first + 0.5, 2.0 ** self.shift.astype(np.float64)
+        both_halves = first_half * second + 0.5 * (self.shift < 0)
+        both_halves += self.zero_point - self.low
+        self._first, self._first_half = np.tile(first, n), np.tile(first_half, n)
+        self._second, self._both = np.tile(second, n), np.tile(first * second, n)
+        self._both_halves = np.tile(both_halves, n)
 
     def __call__(self, sums: Array) -> Array:
-        """(O, P) whole numbers as floats -> (O, P) integers of the output's type."""
-        if self.is_small and sums.size > 32:
-            return self.fast(sums)
-        return self.few(sums) if sums.size <= 32 else self.exact(sums)
+        """(P, O) whole numbers as floats -> (P, O) integers of the output's type."""
+        if sums.size <= (FEW if self.is_small else FEW_EXACT):
+            return self.few(sums)
+        return self.fast(sums) if self.is_small else self.exact(sums)
 
     def exact(self, sums: Array) -> Array:
         """Scale in int64, for any size of sum; the form to read."""
@@ -127,23 +133,24 @@ class Int8Output:
                     ),
                     self.high,
                 )
-                for value in row
+                for value, (offset, multiplier, shift) in zip(row, self._channels, strict=True)
             ]
-            for row, (offset, multiplier, shift) in zip(sums.tolist(), self._rows, strict=True)
+            for row in sums.tolist()
         ]
-        return np.array(rows, self.dtype)
+        return np.array(rows, self.dtype).reshape(sums.shape)
 
     def fast(self, sums: Array) -> Array:
         """Scale in float64, where every step is exact (`is_small`): four times as fast."""
         # Counted from the lowest value nothing is negative, and the cast rounds down.
+        runs = sums.reshape(-1, len(self._both))
         v: Float64
         if self.hides_sign:
             # floor((floor(a) + n) / d) = floor((a + n) / d): the two roundings are one. Halves of
             # negative values round the other way, below the clamp: nobody sees it.
-            v = np.multiply(sums, self._both, dtype=np.float64)
+            v = np.multiply(runs, self._both, dtype=np.float64)
             v += self._both_halves
         else:
-            v = np.multiply(sums, self._first, dtype=np.float64)
+            v = np.multiply(runs, self._first, dtype=np.float64)
             v += self._first_half
             np.floor(v, out=v)
             v *= self._second
@@ -153,7 +160,7 @@ class Int8Output:
         np.clip(v, 0.0, float(self.high - self.low), out=v)
         lifted = v.astype(np.uint8).view(self.dtype)
         lifted += self.dtype(self.low)  # wraps to where it belongs
-        return np.asarray(lifted)
+        return np.asarray(lifted.reshape(sums.shape))
 
 
 class UInt8Output(Int8Output):
@@ -186,7 +193,7 @@ class UInt8DenseOutput:
         self.offset = _offset(weights, bias, input)
 
     def __call__(self, sums: Array) -> Array:
-        """(O, P) whole numbers as floats -> (O, P) uint8."""
+        """(P, O) whole numbers as floats -> (P, O) uint8."""
         acc = wrap32(sums.astype(np.int64) + self.offset)
         values = round_half_away(acc * self.ratio) + self.zero_point
         return np.asarray(np.clip(values, self.low, self.high).astype(np.uint8))
@@ -202,11 +209,18 @@ def _clamp(node: Node, scale: float, output: Tensor) -> tuple[int, int]:
 
 
 def _offset(weights: Int64, bias: Array | None, input: Tensor) -> Int64:
-    """(O, K) weights, (O,) bias -> (O, 1): the bias, and the input's zero point in it."""
+    """(O, K) weights, (O,) bias -> (O,): the bias, and the input's zero point in it."""
     offset = -input.zero_point[0] * weights.sum(axis=1, dtype=np.int64)
     if bias is not None:
         offset = offset + bias.astype(np.int64).ravel()
-    return np.asarray(offset[:, None], np.int64)
+    return np.asarray(offset, np.int64)
+
+
+def _positions_a_run(shape: tuple[int, ...], n_outputs: int) -> int:
+    """Return how many positions of an output (B, ..., O) a loop may take at once: a part of all."""
+    n_positions = math.prod(shape[1:-1])
+    parts = [n for n in range(1, min(n_positions, LONGEST_RUN) + 1) if n_positions % n == 0]
+    return next((n for n in parts if n * n_outputs >= SHORTEST_RUN), max(parts, default=1))
 
 
 class FloatOutput:
@@ -221,8 +235,8 @@ class FloatOutput:
         low, high = FLOAT_RANGES[activation]
         self.low, self.high = np.float32(low), np.float32(high)
         values = np.zeros(n_outputs, np.float32) if bias is None else bias
-        self.bias = values.astype(np.float32).reshape(n_outputs, 1)
+        self.bias = values.astype(np.float32).ravel()
 
     def __call__(self, sums: Array) -> Float32:
-        """(O, P) float32 -> (O, P) float32."""
+        """(P, O) float32 -> (P, O) float32."""
         return np.asarray(np.clip(sums + self.bias, self.low, self.high))

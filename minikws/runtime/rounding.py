@@ -36,7 +36,7 @@ SUMMING_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class Scaling(NamedTuple):
-    """The factor of each output channel, (O, 1), in the forms that the rules take.
+    """The factor of each output channel, (O,), in the forms that the rules take.
 
     multiplier, shift : as `fixedpoint.quantize_multiplier` splits it.
     real, single : input scale x weight scale / output scale, in float64 and in float32.
@@ -48,7 +48,7 @@ class Scaling(NamedTuple):
     single: Float32
 
 
-Rule: TypeAlias = Callable[[Int64, Scaling], Int64]  # int32 sums (O, P) -> scaled, not clamped
+Rule: TypeAlias = Callable[[Int64, Scaling], Int64]  # int32 sums (P, O) -> scaled, not clamped
 
 
 def double(acc: Int64, scaling: Scaling) -> Int64:
@@ -106,7 +106,7 @@ def _scalings(node: Node, parts: Sequence[Int8Output]) -> list[Scaling]:
     """Return the scaling of each part of an operator's outputs; a group of channels is a part."""
     x, w, y = node.input(0, "input"), node.input(1, "weights"), node.outputs[0]
     n_outputs = sum(len(part.offset) for part in parts)
-    weights = np.broadcast_to(np.asarray(w.scale, np.float64), n_outputs)[:, None]
+    weights = np.broadcast_to(np.asarray(w.scale, np.float64), n_outputs)
     real = x.scale[0] * weights / y.scale[0]
     one = np.float32(x.scale[0]) * weights.astype(np.float32) / np.float32(y.scale[0])
     return [

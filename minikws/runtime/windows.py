@@ -106,3 +106,27 @@ class Geometry:
                 sc,
             ),
         )
+
+    def matrices(self, padded: Array, channel: int = 0) -> Array:
+        """(B, H, W, C) contiguous -> the patches of one channel, (B, OH, OW, kh * kw).
+
+        Neighbours in time see the same rows again. So each row is spread out once, as its patches
+        along the frequency lie side by side, and a patch is a view of kh rows in a row.
+        """
+        sb, sh, sw, _ = padded.strides
+        n_clips, n_rows, _, _ = padded.shape
+        (kh, kw), (n_t, n_f) = self.kernel, self.output
+        if self.dilation[0] > 1 or self.stride[0] > kh:  # rows between those that are seen
+            return self.patches(padded)[..., channel].reshape(n_clips, n_t, n_f, kh * kw)
+        spread = np.ascontiguousarray(
+            np.ndarray(
+                (n_clips, n_rows, kw, n_f),
+                padded.dtype,
+                padded,
+                channel * padded.itemsize,
+                (sb, sh, sw * self.dilation[1], sw * self.stride[1]),
+            )
+        )
+        sb, sh, sk, sf = spread.strides
+        strides = (sb, sh * self.stride[0], sf, sk)
+        return np.ndarray((n_clips, n_t, n_f, kh * kw), spread.dtype, spread, 0, strides)

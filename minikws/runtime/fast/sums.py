@@ -26,7 +26,8 @@ def conv(tables: Tables, step: Step) -> bool:
     x, y, state = step.inputs[0], step.outputs[0], step.state
     if not _is_one_clip(tables, x, y) or len(state.weights) != 1:
         return False
-    return _slide_dense(tables, x, y, state.geometry, state.weights[0], state.finish[0], state.fill)
+    matrix = state.weights[0].T
+    return _slide_dense(tables, x, y, state.geometry, matrix, state.finish[0], state.fill)
 
 
 def depthwise(tables: Tables, step: Step) -> bool:
@@ -129,13 +130,13 @@ def _factors(finish: Int8Output, weights: Int64) -> tuple[Int64, int, int, int] 
     None where a weight needs more than eight bits, a factor is 1 or more, or a sum could be so
     large that rounding it leaves int32.
     """
-    offset, shift = finish.offset.ravel(), finish.shift.ravel()
+    offset, shift = finish.offset, finish.shift
     largest = MOVED * np.abs(weights).sum(1) + np.abs(offset)
     fits = weights.min() >= -128 and weights.max() <= 127 and largest.max() < LARGEST_SUM
     if type(finish) is not Int8Output or not fits or shift.max() > 0:
         return None
     bias = wrap32(offset - MOVED * weights.sum(1))
-    per_output = np.stack([bias, finish.multiplier.ravel(), -shift])
+    per_output = np.stack([bias, finish.multiplier, -shift])
     return per_output, finish.zero_point + MOVED, finish.low + MOVED, finish.high + MOVED
 
 

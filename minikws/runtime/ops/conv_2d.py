@@ -1,7 +1,7 @@
 """CONV_2D: every output channel is a sum over a patch of the input, in int8, uint8 or float32.
 
 Tensors: input (B, H, W, C), weights (O, kh, kw, C / groups), bias (O,) or none; output
-(B, OH, OW, O). One matrix product does it: patches as columns, channels as rows.
+(B, OH, OW, O). One matrix product does it: patches as rows, output channels as columns.
 
 Source: reference_integer_ops::ConvPerChannel, tensorflow/lite/kernels/internal; ConvPrepare of
 TFLite Micro. uint8: reference_ops::Conv.
@@ -23,8 +23,8 @@ from minikws.runtime.windows import Geometry
 class State:
     """What evaluation needs.
 
-    weights : (groups, O / groups, kh * kw * C / groups), a float type that sums exactly.
-    finish : one for each group; sums (O / groups, P) -> outputs.
+    weights : (groups, kh * kw * C / groups, O / groups), a float type that sums exactly.
+    finish : one for each group; sums (P, O / groups) -> outputs.
     fill : what padding holds, the input's zero point.
     """
 
@@ -63,7 +63,7 @@ def prepare(node: Node) -> State:
         bias = node.bias("float32", n_outputs)
         parts = np.split(bias[1].ravel(), groups) if bias else [None] * groups
         floats = tuple(FloatOutput(node, part, n_outputs // groups) for part in parts)
-        return State(geometry, matrix.astype(np.float32), floats, 0)
+        return State(geometry, _by_tap(matrix.astype(np.float32)), floats, 0)
     scales = node.weight_scales(w, n_outputs, 0)
     matrix = node.centered(w, matrix)
     bias = node.bias("int32", n_outputs)
@@ -82,29 +82,35 @@ def prepare(node: Node) -> State:
         for g in range(groups)
     )
     exact = float_for(matrix.reshape(n_outputs, -1), x.dtype)
-    return State(geometry, matrix.astype(exact), finish, x.zero_point[0])
+    return State(geometry, _by_tap(matrix.astype(exact)), finish, x.zero_point[0])
+
+
+def _by_tap(matrix: Array) -> Array:
+    return np.ascontiguousarray(matrix.swapaxes(1, 2))
 
 
 def evaluate(state: State, inputs: Inputs) -> Outputs:
     """(B, H, W, C) -> (B, OH, OW, O)."""
     x = inputs[0]
     assert x is not None
-    groups, _, n_taps = state.weights.shape
     padded = state.geometry.pad(x, state.fill, state.weights.dtype.type)
+    groups = len(state.weights)
     depth = x.shape[3] // groups
     results = [
-        finish(weights @ _columns(state.geometry, padded, g * depth, depth, n_taps))
+        finish(_sums(state.geometry, padded, g * depth, depth, weights))
         for g, (weights, finish) in enumerate(zip(state.weights, state.finish, strict=True))
     ]
-    y = results[0] if groups == 1 else np.concatenate(results)
-    return (np.ascontiguousarray(y.T).reshape(len(x), *state.geometry.output, len(y)),)
+    y = results[0] if groups == 1 else np.concatenate(results, axis=1)
+    return (y.reshape(len(x), *state.geometry.output, -1),)
 
 
-def _columns(geometry: Geometry, padded: Array, first: int, depth: int, n_taps: int) -> Array:
-    """Return the patches of some channels as columns, (kh * kw * depth, B * OH * OW)."""
+def _sums(geometry: Geometry, padded: Array, first: int, depth: int, weights: Array) -> Array:
+    """Convolve `depth` channels from the first one on; weights (K, O) -> (B * OH * OW, O)."""
+    n_taps, n_outputs = weights.shape
+    if depth == 1:
+        sums: Array = geometry.matrices(padded, first) @ weights
+        return sums.reshape(-1, n_outputs)
     if geometry.is_identity and depth == padded.shape[3]:
-        return padded.reshape(-1, depth).T
+        return padded.reshape(-1, n_taps) @ weights
     patches = geometry.patches(padded)[..., first : first + depth]
-    if depth == 1:  # long runs along the output row, instead of short ones along the kernel
-        return patches.transpose(3, 4, 5, 0, 1, 2).reshape(n_taps, -1)
-    return patches.reshape(-1, n_taps).T
+    return patches.reshape(-1, n_taps) @ weights

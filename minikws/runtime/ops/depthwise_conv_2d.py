@@ -20,19 +20,24 @@ from minikws.runtime.node import Inputs, Node, Outputs
 from minikws.runtime.outputs import FloatOutput, Int8Output, UInt8Output, float_for
 from minikws.runtime.windows import Geometry
 
+MOST_RUNS = 2**14  # weights, said again and again; more would leave the cache
+
 
 @dataclass(frozen=True)
 class State:
     """What evaluation needs.
 
     weights : (kh * kw, O), a float type that sums exactly.
+    runs : (kh, kw, O) the same, or (kh, kw, OW * O): again for every position of a row, where the
+        positions lie one after the other in memory.
     multiplier : output channels for each input channel.
-    finish : sums (O, P) -> outputs.
+    finish : sums (P, O) -> outputs.
     fill : what padding holds, the input's zero point.
     """
 
     geometry: Geometry
     weights: Array
+    runs: Array
     multiplier: int
     finish: Int8Output | FloatOutput
     fill: int
@@ -70,14 +75,24 @@ def prepare(node: Node) -> State:
     if x.dtype == "float32":
         bias = node.bias("float32", n_outputs)
         floats = FloatOutput(node, bias[1] if bias else None, n_outputs)
-        return State(geometry, matrix.astype(np.float32), multiplier, floats, 0)
+        matrix = matrix.astype(np.float32)
+        return State(geometry, matrix, _runs_of(matrix, geometry), multiplier, floats, 0)
     scales = node.weight_scales(w, n_outputs, 3)
     matrix = node.centered(w, matrix)
     bias = node.bias("int32", n_outputs)
     output = UInt8Output if x.dtype == "uint8" else Int8Output
     finish = output(node, matrix.T, scales, bias[1] if bias else None, x, y)
-    exact = float_for(matrix.T, x.dtype)
-    return State(geometry, matrix.astype(exact), multiplier, finish, x.zero_point[0])
+    matrix = matrix.astype(float_for(matrix.T, x.dtype))
+    runs = _runs_of(matrix, geometry)
+    return State(geometry, matrix, runs, multiplier, finish, x.zero_point[0])
+
+
+def _runs_of(weights: Array, geometry: Geometry) -> Array:
+    """(kh * kw, O) -> (kh, kw, O) or (kh, kw, OW * O)."""
+    n_positions = geometry.output[1]
+    if geometry.stride[1] > 1 or weights.size * n_positions > MOST_RUNS:
+        n_positions = 1
+    return np.tile(weights, n_positions).reshape(*geometry.kernel, -1)
 
 
 def evaluate(state: State, inputs: Inputs) -> Outputs:
@@ -87,13 +102,18 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
     geometry, n_outputs = state.geometry, state.weights.shape[1]
     padded = geometry.pad(x, state.fill, state.weights.dtype.type)
     if x.shape[3] == 1:
-        patches = geometry.patches(padded)  # (B, OH, OW, kh, kw, 1)
-        columns = patches.transpose(3, 4, 5, 0, 1, 2).reshape(len(state.weights), -1)
-        sums = state.weights.T @ columns
+        sums = geometry.matrices(padded) @ state.weights
     else:
         each = np.repeat(padded, state.multiplier, 3) if state.multiplier > 1 else padded
-        weights = state.weights.reshape(*geometry.kernel, n_outputs)
-        acc = np.einsum("bijmnc,mnc->bijc", geometry.patches(each), weights)
-        sums = np.ascontiguousarray(acc.reshape(-1, n_outputs).T)
-    y = state.finish(sums)
-    return (np.ascontiguousarray(y.T).reshape(len(x), *geometry.output, n_outputs),)
+        sums = np.einsum("birmnc,mnc->birc", _seen_by(state.runs, geometry, each), state.runs)
+    y = state.finish(sums.reshape(-1, n_outputs))
+    return (y.reshape(len(x), *geometry.output, n_outputs),)
+
+
+def _seen_by(runs: Array, geometry: Geometry, padded: Array) -> Array:
+    """(B, H, W, O) contiguous -> patches (B, OH, OW, kh, kw, O), or (B, OH, 1, kh, kw, OW * O)."""
+    patches = geometry.patches(padded)
+    if runs.shape[2] == patches.shape[5]:
+        return patches
+    shape = (*patches.shape[:2], 1, *runs.shape)
+    return np.ndarray(shape, padded.dtype, padded, 0, patches.strides)

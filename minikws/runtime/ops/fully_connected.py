@@ -24,7 +24,7 @@ class State:
     """What evaluation needs.
 
     weights : (O, D), a float type that sums exactly.
-    finish : sums (O, rows) -> outputs.
+    finish : sums (rows, O) -> outputs.
     shape : the output's dimensions after the first.
     """
 
@@ -90,6 +90,6 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
     x = inputs[0]
     assert x is not None
     rows = x.reshape(-1, state.weights.shape[1]).astype(state.weights.dtype)
-    y = state.finish(state.weights @ rows.T)
+    y = state.finish(rows @ state.weights.T)
     # The first dimension follows from the number of rows; it is the batch where there is one.
-    return (np.ascontiguousarray(y.T).reshape(-1, *state.shape),)
+    return (y.reshape(-1, *state.shape),)

@@ -89,7 +89,7 @@ def evaluate_average(state: State, inputs: Inputs) -> Outputs:
     sums = state.geometry.patches(padded).sum((3, 4))
     if not integers:
         return (_clamped(sums / state.counts.astype(np.float32), state, x),)
-    half = np.where(sums > 0, state.counts // 2, -(state.counts // 2))
+    half = np.copysign(state.counts // 2, sums)
     return (_clamped(np.trunc((sums + half) / state.counts), state, x),)
 
 

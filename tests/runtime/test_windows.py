@@ -1,0 +1,56 @@
+"""Patches of a convolution in the layouts that its sums take, against the plain one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minikws.runtime import Interpreter
+from minikws.runtime.node import Node
+from minikws.runtime.ops import depthwise_conv_2d
+from minikws.runtime.outputs import LONGEST_RUN, SHORTEST_RUN, Int8Output
+from minikws.runtime.windows import Geometry
+from tests.tflite import tiny
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3), (4, 1)])  # 4: beyond the kernel
+@pytest.mark.parametrize("dilation", [(1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_the_patches_of_one_channel(
+    stride: tuple[int, int], dilation: tuple[int, int], padding: str
+) -> None:
+    graph = tiny.conv(hw=(13, 8), kernel=(3, 2), stride=stride, dilation=dilation, padding=padding)
+    geometry = Geometry.of(Node.of(graph.main, 0, "the model"), (13, 8), (3, 2))
+    x = np.arange(2 * 13 * 8 * 3, dtype=np.float32).reshape(2, 13, 8, 3)
+    padded = geometry.pad(x, -1, np.float32)
+    patches = geometry.patches(padded)
+    for channel in range(3):
+        expected = patches[..., channel].reshape(2, *geometry.output, 6)
+        np.testing.assert_array_equal(geometry.matrices(padded, channel), expected)
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 2)])
+def test_taps_are_summed_in_runs_as_one_by_one(
+    stride: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = tiny.conv(depthwise=True, hw=(7, 6), channels=3, outputs=2, stride=stride)
+    x = np.random.default_rng(0).integers(-128, 128, (3, 7, 6, 3), np.int8)
+    in_runs = Interpreter(graph).invoke(x)
+    monkeypatch.setattr(depthwise_conv_2d, "MOST_RUNS", 0)
+    np.testing.assert_array_equal(Interpreter(graph).invoke(x), in_runs)
+
+
+@pytest.mark.parametrize("hw", [(1, 1), (5, 4), (997, 1), (64, 60)])
+def test_scaling_takes_a_whole_part_of_the_positions_at_once(hw: tuple[int, int]) -> None:
+    graph = tiny.conv(hw=hw, kernel=(1, 1), outputs=2)
+    node = Node.of(graph.main, 0, "the model")
+    x, w, b = (tensor for tensor in node.inputs if tensor is not None)
+    assert w.data is not None and b.data is not None
+    matrix = w.data.reshape(2, -1).astype(np.int64)
+    output = Int8Output(node, matrix, w.scale, b.data, x, node.outputs[0])
+    n_positions = hw[0] * hw[1]
+    sums = np.arange(2 * n_positions, dtype=np.float32).reshape(-1, 2) - n_positions
+    np.testing.assert_array_equal(output.fast(sums), output.exact(sums))
+    run = output.positions_a_run
+    assert n_positions % run == 0 and run <= LONGEST_RUN
+    assert run * 2 >= min(SHORTEST_RUN, 2 * n_positions) or n_positions == 997
