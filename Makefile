@@ -46,7 +46,7 @@ check: install ## format, lint, types, and who may import whom
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 bench: install ## time hot paths beside their references; prints ratios
-	for name in frontend frontend_float training inference; do OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/$$name.py; done
+	for name in frontend frontend_float training inference listening; do OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/$$name.py; done
 
 size: ## lines of each module
 	@wc -l $$(git ls-files 'minikws/*.py') | sort -n

@@ -1,4 +1,4 @@
-"""Write files so that nothing is lost: beside, then renamed over the old one."""
+"""Write files so that nothing is lost: beside, then renamed over the old one. Read text lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from minikws.errors import RunError
+from minikws.errors import RunError, SettingsError
 
 
 def write_file(path: str | Path, content: bytes | str | Callable[[BinaryIO], None]) -> Path:
@@ -48,6 +48,26 @@ def write_file(path: str | Path, content: bytes | str | Callable[[BinaryIO], Non
             "check the free space and the permissions of its folder"
         ) from error
     return path
+
+
+def read_lines(path: str | Path, *, what: str, form: str) -> list[str]:
+    """Return the lines of a text file that somebody wrote; a mark of byte order is left out.
+
+    Parameters
+    ----------
+    what, form : for the message, as "the labels" and "one label a line".
+
+    Raises
+    ------
+    SettingsError : not there, or no UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise SettingsError(
+            f"{what} {path} cannot be read ({reason}); give a text file, {form}"
+        ) from error
 
 
 def _umask() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from minikws.errors import SettingsError, nearest
+from minikws.files import read_lines
 
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
@@ -39,14 +40,21 @@ def parse_words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
     if not words:
         raise SettingsError(f"expected a comma list of words, found {text!r}; write yes,no")
+    check_words(words)
+    return words
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise SettingsError for a word that stands twice, or is one of minikws' own labels."""
     for word in words:
         if words.count(word) > 1:
-            raise SettingsError(f"the wanted word {word!r} stands twice in {text!r}; name it once")
+            raise SettingsError(
+                f"the wanted word {word!r} stands twice in {','.join(words)!r}; name it once"
+            )
         if word in (SILENCE, UNKNOWN, BACKGROUND_FOLDER):
             raise SettingsError(
                 f"{word!r} is a label that minikws adds itself; leave it out of the wanted words"
             )
-    return words
 
 
 def read_labels(file_or_list: str) -> tuple[str, ...]:
@@ -54,14 +62,14 @@ def read_labels(file_or_list: str) -> tuple[str, ...]:
 
     Raises
     ------
-    SettingsError : no label in it.
+    SettingsError : no label in it, or a file that cannot be read.
 
     >>> read_labels("silence,unknown,yes,no")
     ('silence', 'unknown', 'yes', 'no')
     """
     path = Path(file_or_list)
-    if "," not in file_or_list and path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
+    if "," not in file_or_list and (path.is_file() or path.suffix == ".txt"):
+        lines = read_lines(path, what="the file of labels", form="one label a line")
         labels = tuple(line.strip() for line in lines if line.strip())
     else:
         labels = tuple(part.strip() for part in file_or_list.split(",") if part.strip())
@@ -86,14 +94,7 @@ def read_label_map(path: str | Path) -> dict[str, str]:
     ------
     SettingsError : no such file, a line of another form, a label twice, or no line at all.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise SettingsError(
-            f"the map of labels {path} cannot be read ({reason}); give a text file of lines "
-            "label,target"
-        ) from error
+    lines = read_lines(path, what="the map of labels", form="a line label,target for each label")
     targets: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

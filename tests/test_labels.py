@@ -35,6 +35,16 @@ def test_labels_from_a_file_or_a_list(tmp_path: Path) -> None:
         read_labels(" , ")
 
 
+def test_a_file_of_labels_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\nyes\n")
+    for name, reason in (("latin.txt", "it is no UTF-8 text"), ("no.txt", "No such file")):
+        with pytest.raises(SettingsError, match=f"the file of labels .*{reason}"):
+            read_labels(str(tmp_path / name))
+    # As Windows' editor writes it.
+    (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbf_silence_\r\nyes\r\n")
+    assert read_labels(str(tmp_path / "marked.txt")) == ("_silence_", "yes")
+
+
 def test_a_map_folds_labels(tmp_path: Path) -> None:
     file = tmp_path / "map.txt"
     file.write_text("# the dog is a cat\n\n no , no\ncat,pet\ndog,pet\n*,_unknown_\n")

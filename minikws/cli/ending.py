@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a stream that never ends by itself, at once and cleanly."""
+"""Ctrl-C, SIGTERM, or a terminal that closes end an endless stream, at once and cleanly."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Ending(Interrupt):
 
     def __init__(self) -> None:
         super().__init__()
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+            self.SIGNALS = (*Interrupt.SIGNALS, signal.SIGHUP)
         self._waits = False
         self._signal: int | None = None
 

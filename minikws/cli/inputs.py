@@ -34,7 +34,7 @@ def open_input(name: str | None, rate: int, out: Output, *, command: str) -> Sou
     from minikws.streaming.sources import open_pipe, open_wav
 
     if name == "-":
-        if sys.stdin.isatty():
+        if sys.stdin is None or sys.stdin.isatty():  # None: closed, as by <&-
             raise SettingsError(
                 "nothing is piped into standard input; send samples, as in: "
                 f"arecord -f S16_LE -r {rate} -t raw | {command} -"

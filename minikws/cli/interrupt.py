@@ -11,7 +11,7 @@ from typing import Any, Self
 class Interrupt:
     """Within the block, the first Ctrl-C (or SIGTERM) only sets a flag; a second one interrupts."""
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self._asked = False

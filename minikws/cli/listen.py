@@ -11,7 +11,7 @@ from minikws.cli.listen_options import add_follower_options
 from minikws.cli.output import Output
 from minikws.cli.stream_options import (
     add_stream_options,
-    open_model,
+    open_stream_model,
     recognizer_for,
     say_how,
     stride_for,
@@ -19,7 +19,7 @@ from minikws.cli.stream_options import (
 
 if TYPE_CHECKING:
     from minikws.streaming.follower import Follower
-    from minikws.streaming.live import Step, Window
+    from minikws.streaming.live import Window
     from minikws.streaming.recognize import Command
 
 HELP = "say the words in a sound as they come, for hours or months"
@@ -29,7 +29,7 @@ EXAMPLE = "arecord -f S16_LE -r 16000 -t raw | minikws listen yes_no.tflite -"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a .tflite file")
+    add("model", nargs="?", metavar="MODEL", help="a .tflite file, or a run's folder")
     add("sound", nargs="?", metavar="INPUT", help="as --input")
     add(
         "--input",
@@ -47,24 +47,25 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Listen until the sound ends, or somebody ends it."""
     from minikws.cli.ending import Ending
     from minikws.cli.inputs import list_inputs, open_input
-    from minikws.cli.listen_followers import SoundClock, make_followers, with_meter
-    from minikws.errors import AudioError, SettingsError
+    from minikws.cli.listen_followers import SoundClock, Words, make_followers, with_meter
+    from minikws.cli.main import UsageError
+    from minikws.errors import AudioError
     from minikws.streaming.live import Listener, ScoreStream
     from minikws.streaming.sources import at_rate
 
     if args.list:
         return list_inputs(out)
     if args.model is None:
-        raise SettingsError(
-            "listen needs a model; name a .tflite file, as in: minikws listen MODEL"
-        )
-    model = open_model(args, args.model)
+        raise UsageError("listen needs a model; name a .tflite file, as in: minikws listen MODEL")
+    model = open_stream_model(args, args.model)
     windows = ScoreStream(model, stride_for(args, model))
     listener = Listener(windows, recognizer_for(args, model))
-    followers, out = with_meter(args, model, out)
+    meter, out = with_meter(args, model, out)
+    words = Words(out)
+    followers: list[Follower] = [words, *meter]
     rate = args.input_rate or model.sample_rate_hz
     source = open_input(args.input or args.sound, rate, out, command="minikws listen MODEL")
-    n_samples = n_words = 0
+    n_samples = 0
     with Ending() as ending, ExitStack() as closing:
         closing.callback(close_all, followers)
         closing.callback(source.close)
@@ -75,17 +76,23 @@ def run(args: argparse.Namespace, out: Output) -> int:
         say_how(listener.recognizer, windows.stride_ms, out)
         when = SoundClock(source)
         for block in ending.each(source.blocks):
-            n_samples += len(block)
+            n_missed = source.missed()
+            n_samples += n_missed + len(block)
+            if n_missed:
+                windows.skip(n_missed)
+                for follower in followers:
+                    follower.skip(n_missed)
             for follower in followers:
                 follower.hear(block)
             for step in listener.push(block):
-                n_words += tell(step, out)
                 time_s = when.time_s(step)
                 for follower in followers:
                     follower.follow(step, time_s)
     if n_samples == 0 and not ending.requested():
         raise AudioError(f"{source.name} holds no sound; record it again, or check the pipe")
-    out.say(f"{n_words} words in {clock(1000 * n_samples / source.sample_rate_hz)}")
+    out.say(f"{words.count} words in {clock(1000 * n_samples / source.sample_rate_hz)}")
+    if words.lost is not None:
+        raise words.lost
     return ending.exit_code
 
 
@@ -95,18 +102,11 @@ def close_all(followers: Sequence[Follower]) -> None:
         follower.close()
 
 
-def tell(step: Step, out: Output) -> int:
-    """Print a step's word, if it has one; return how many it has."""
-    command = step.command
-    if command is None:
-        return 0
-    out.result(command_record(command, step.window))
-    out.answer(f"{clock(command.time_ms)}  {command.label} ({command.score:.2f})")
-    return 1
-
-
 def command_record(command: Command, window: Window) -> dict[str, Any]:
-    """Return a command for --json: when its window begins and ends, which word, what score."""
+    """Return a command for --json: when its window begins and ends, which word, what score.
+
+    Times are in ms since listening began; while a microphone is gone they go on.
+    """
     return {
         "time_ms": command.time_ms,
         "label": command.label,

@@ -1,4 +1,4 @@
-"""What listen does with what it hears, by its options: a diary, programs, clips, MQTT."""
+"""What listen does with what it hears: words, and by its options a diary, programs, clips, MQTT."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from minikws.cli.output import Output
+from minikws.cli.listen import clock, command_record
+from minikws.cli.output import AnswerLost, Output
 from minikws.streaming.follower import Follower
 
 if TYPE_CHECKING:
@@ -83,6 +84,34 @@ def with_meter(
 
     meter = Meter(model.labels)
     return [meter], MeterOutput(out, meter)
+
+
+class Words(Follower):
+    """Prints each word as it comes, and goes on where that fails.
+
+    lost : why the last word could not be printed, None where it was.
+    """
+
+    def __init__(self, out: Output) -> None:
+        self.count = 0
+        self.lost: AnswerLost | None = None
+        self._out = out
+
+    def follow(self, step: Step, time_s: float) -> None:
+        """Print the step's word if it has one."""
+        command = step.command
+        if command is None:
+            return
+        self.count += 1
+        try:
+            self._out.result(command_record(command, step.window))
+            self._out.answer(f"{clock(command.time_ms)}  {command.label} ({command.score:.2f})")
+        except AnswerLost as error:
+            if self.lost is None:
+                self._out.warn(f"{error}; listening goes on")
+            self.lost = error
+        else:
+            self.lost = None
 
 
 class Diary(Follower):

@@ -19,8 +19,8 @@ def add_follower_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--run",
         metavar="COMMAND",
-        help="a program for each word, with MINIKWS_LABEL, MINIKWS_SCORE and MINIKWS_TIME_MS set; "
-        "no shell reads it",
+        help="a program for each word, with MINIKWS_LABEL, MINIKWS_SCORE and MINIKWS_TIME_MS set "
+        "(since listening began); no shell reads it",
     )
     add("--record", metavar="DIR", help="keep the sound of each word as DIR/LABEL/…_nohash_N.wav")
     add(

@@ -13,11 +13,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol, cast
 
 from minikws import __version__
-from minikws.cli.output import Output
+from minikws.cli.output import AnswerLost, Output
 from minikws.cli.tta_option import with_tta_apart
 from minikws.errors import MinikwsError, nearest
 
@@ -107,6 +107,21 @@ def boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false; write 1 or 0")
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """Return an option's type: a whole number that is not below `least`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return value
+
+    return read
+
+
 def load_command(name: str) -> Command:
     """Import a command's module."""
     return cast(Command, importlib.import_module(f"minikws.cli.{ALIASES.get(name, name)}"))
@@ -117,7 +132,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("common options")
     group.add_argument("--json", action="store_true", help="one JSON object on stdout")
     group.add_argument("--quiet", action="store_true", help="no messages on stderr")
-    group.add_argument("--seed", type=int, default=59185, help="of all chance (default 59185)")
+    group.add_argument(
+        "--seed", type=whole(0), default=59185, metavar="N", help="of all chance (default 59185)"
+    )
     group.add_argument("--threads", type=int, metavar="N", help="at most N threads")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -219,13 +236,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MinikwsError as error:
         if "--debug" in argv:
             raise
+        if isinstance(error, AnswerLost):
+            _let_stdout_go()
         return _fail(str(error), type(error).__name__, error.exit_code, json_wanted)
+    except MemoryError as error:
+        if "--debug" in argv:
+            raise
+        sentence = f"there is not enough memory ({error}); ask for less at once, or for fewer jobs"
+        return _fail(sentence, "MemoryError", 1, json_wanted)
     except KeyboardInterrupt:
         return _fail("interrupted", "KeyboardInterrupt", 130, json_wanted)
     except BrokenPipeError:
         # The reader of our answer is gone (as in `minikws label … | head -1`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_stdout_go()
         return 128 + signal.SIGPIPE
+
+
+def _let_stdout_go() -> None:
+    """Lead stdout to nowhere: what it still holds must not fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(sentence: str, kind: str, code: int, json_wanted: bool) -> int:

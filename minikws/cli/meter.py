@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -57,18 +58,22 @@ class Meter(Follower):
     def erase(self) -> None:
         """Take the line away until it is drawn again."""
         if self._is_shown:
-            sys.stderr.write(ERASE)
-            sys.stderr.flush()
+            _write(ERASE)
         self._is_shown = False
 
     def _draw(self) -> None:
         level = level_text(self._squares, self._n, self._peak)
         line = f"{level}  {self._scores}"[: shutil.get_terminal_size().columns - 1]
-        sys.stderr.write(ERASE + line)
-        sys.stderr.flush()
+        _write(ERASE + line)
         self._is_shown = True
         self._drawn_at = time.monotonic()
         self._squares, self._n, self._peak = 0.0, 0, 0
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):  # a terminal may close, and the diary goes on
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 class MeterOutput(Output):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import Any
+
+from minikws.errors import RunError
+
+
+class AnswerLost(RunError):
+    """The answer cannot be written to where stdout leads."""
 
 
 class Output:
     """The three voices of a command.
 
-    answer : what was asked for; stdout, left out with --json.
+    answer : what was asked for; stdout, left out with --json. AnswerLost where that is full.
     say : progress and messages; stderr, left out with --quiet.
-    warn : what the user should know even with --quiet; stderr.
+    warn : what the user should know even with --quiet; stderr. Where that is full nobody is told.
     """
 
     def __init__(self, *, json_wanted: bool = False, quiet: bool = False) -> None:
@@ -22,21 +29,37 @@ class Output:
     def answer(self, text: str = "") -> None:
         """Print a line of the answer."""
         if not self.json_wanted:
-            print(text, flush=True)
+            _print_answer(text)
 
     def result(self, record: dict[str, Any]) -> None:
         """Print the whole answer as one JSON object, where --json asks for it."""
         if self.json_wanted:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            _print_answer(json.dumps(record, ensure_ascii=False))
 
     def say(self, text: str) -> None:
         """Print a message about the work."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            _print_message(text)
 
     def warn(self, text: str) -> None:
         """Print a warning."""
-        print(f"minikws: warning: {text}", file=sys.stderr, flush=True)
+        _print_message(f"minikws: warning: {text}")
+
+
+def _print_answer(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # its reader has enough: no fault
+        raise
+    except OSError as error:
+        raise AnswerLost(
+            f"standard output cannot be written ({error.strerror}); make room, or send it elsewhere"
+        ) from error
+
+
+def _print_message(text: str) -> None:
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 class Recorded(Output):

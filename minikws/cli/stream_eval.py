@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minikws.cli.listen import clock, command_record
 from minikws.cli.output import Output, Recorded
-from minikws.cli.stream_options import recognizer_for, say_how, stride_for
+from minikws.cli.stream_options import recognizer_for, say_how
 from minikws.cli.stream_recording import add_recording_options, named, open_pair, pairs_of, watched
 from minikws.cli.tables import columns
 from minikws.cli.tutorial import accept, explain
 from minikws.cli.worker_options import add_worker_options, workers_from
 
 if TYPE_CHECKING:
-    from minikws._typing import Samples
     from minikws.streaming.evaluate import Summary
-    from minikws.streaming.live import Window
     from minikws.workers import Workers
 
 HELP = "count matched, correct and wrong words, false alarms and latency on a long recording"
@@ -40,11 +37,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("more", nargs="*", metavar="FILE", help="more models and recordings: each with each")
     add("--verbose", action="store_true", help="a line for each word as it is heard")
     add(
-        "--fresh-windows",
-        action="store_true",
-        help="compute each window's features from nothing, as the published tool did; any stride",
-    )
-    add(
         "--mine",
         metavar="DIR",
         help="keep false alarms as clips in DIR/_unknown_, for the next training; mine another "
@@ -57,19 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Hold each model against each recording."""
+    from minikws.cli.stream_windows import workers_of_one
     from minikws.errors import SettingsError
     from minikws.workers import run_in_order
 
     explain(args, WITHOUT_MEANING, out)
-    pairs, workers = pairs_of([*named(args), *args.more]), workers_from(args)
+    pairs = pairs_of([*named(args), *args.more])
     if len(pairs) == 1:
-        if workers.are_others and not args.fresh_windows:
-            out.say(
-                "one recording is heard by one job: the frontend's state goes on from its "
-                "beginning to its end; jobs share several recordings or models, or --fresh-windows"
-            )
-        ((model_file, wav),) = pairs
-        hold(args, model_file, wav, workers, out)
+        hold(args, *pairs[0], workers_of_one(args, out), out)
         return 0
     if args.ground_truth:
         raise SettingsError(
@@ -78,7 +65,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         )
     rows = [["model", "recording", "missed", "false alarms an hour"]]
     work = [(args, *pair) for pair in pairs]
-    for pair, said in zip(pairs, run_in_order(hold_apart, work, workers), strict=True):
+    for pair, said in zip(pairs, run_in_order(hold_apart, work, workers_from(args)), strict=True):
         out.answer(f"{' on '.join(pair)}")
         said.repeat(out)
         out.answer()
@@ -109,21 +96,13 @@ def hold(
     ----------
     workers : who scores --fresh-windows.
     """
-    from minikws.cli.stream_fresh import score_fresh
+    from minikws.cli.stream_windows import open_windows, score
     from minikws.streaming.evaluate import Tally, summarize
-    from minikws.streaming.live import FreshWindows, Listener, ScoreStream
+    from minikws.streaming.live import Listener
     from minikws.streaming.mine import Mine
 
     model, source, truth = open_pair(args, model_file, wav, out)
-    blocks, stride_ms = watched(source, out), stride_for(args, model)
-    windows: FreshWindows | ScoreStream
-    scored: Iterator[tuple[Samples, list[Window]]]
-    if args.fresh_windows:
-        windows = FreshWindows(model, stride_ms)
-        scored = score_fresh(args, model_file, windows, blocks, workers)
-    else:
-        windows = stream = ScoreStream(model, stride_ms)
-        scored = ((block, stream.push(block)) for block in blocks)
+    windows = open_windows(args, model)
     listener = Listener(windows, recognizer_for(args, model))
     say_how(listener.recognizer, windows.stride_ms, out)
     tally = Tally(truth, args.time_tolerance_ms, listener.recognizer.behaviour)
@@ -137,7 +116,7 @@ def hold(
             clip_samples=model.clip_samples,
         )
     n_samples = 0
-    for block, found in scored:
+    for block, found in score(args, model_file, windows, watched(source, out), workers):
         n_samples += len(block)
         if mine is not None:
             mine.hear(block)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minikws.cli.frontend_options import add_missing_options
 from minikws.cli.output import Output
 
 if TYPE_CHECKING:
@@ -17,13 +19,7 @@ FIELDS = ("average_window_ms", "detection_threshold", "suppression_ms", "minimum
 def add_stream_options(parser: argparse.ArgumentParser) -> None:
     """Add the options, under our names and the published tools'."""
     add = parser.add_argument
-    add("--labels", metavar="FILE_OR_LIST", help="for a model that holds none")
-    add(
-        "--frontend",
-        "--preprocess",
-        metavar="KIND",
-        help="for a model that names none, with its settings: micro,hop_ms=10,variant=pymicro",
-    )
+    add_missing_options(add)
     group = parser.add_argument_group("from scores to words")
     add = group.add_argument
     add(
@@ -67,16 +63,13 @@ def add_stream_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_model(args: argparse.Namespace, path: str) -> Model:
-    """Load the model, with a memory of its own for one stream."""
+def open_stream_model(args: argparse.Namespace, path: str) -> Model:
+    """Open a model file or a run, with a memory of its own for one stream."""
+    from minikws.classifiers import open_model
     from minikws.labels import read_labels
-    from minikws.pipeline import load
 
-    return load(
-        path,
-        labels=read_labels(args.labels) if args.labels else None,
-        frontend=args.frontend,
-    ).apart()
+    labels = read_labels(args.labels) if args.labels else None
+    return open_model(Path(path), labels=labels, frontend=args.frontend).apart()
 
 
 def recognizer_for(args: argparse.Namespace, model: Model) -> Recognizer:

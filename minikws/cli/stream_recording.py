@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minikws.cli.listen import clock
+from minikws.cli.main import UsageError
 from minikws.cli.output import Output
-from minikws.cli.stream_options import add_stream_options, open_model
+from minikws.cli.stream_options import add_stream_options, open_stream_model
 from minikws.cli.stream_synth import beside
-from minikws.errors import SettingsError
 
 if TYPE_CHECKING:
     from minikws._typing import Samples
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
     """Add a model, a recording and what is said in it; `stream roc` has them too."""
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a .tflite file")
+    add("model", nargs="?", metavar="MODEL", help="a .tflite file, or a run's folder")
     add("wav", nargs="?", metavar="WAV", help="a recording of any length")
     add("--graph", "--model", dest="graph", metavar="FILE", help="the model, as the tools spell it")
     add("--wav", dest="recording", metavar="FILE", help="the recording, as the tools spell it")
@@ -40,6 +40,11 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="how far a command may be from its word (default 750; python 1500)",
     )
+    add(
+        "--fresh-windows",
+        action="store_true",
+        help="compute each window's features from nothing, as the published tool did; any stride",
+    )
     add_stream_options(parser)
 
 
@@ -53,32 +58,28 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
 
     Raises
     ------
-    SettingsError : no model, or no recording.
+    UsageError : no model, or no recording.
     """
     recordings = [name for name in names if name.lower().endswith(".wav")]
     models = [name for name in names if name not in recordings]
     if len(names) < 3 or not models or not recordings:
-        return [_pair(names)]
+        return [pair_of(names)]
     return [(model, recording) for model in models for recording in recordings]
 
 
-def _pair(names: Sequence[str]) -> tuple[str, str]:
+def pair_of(names: Sequence[str]) -> tuple[str, str]:
+    """Return the model and the recording.
+
+    Raises
+    ------
+    UsageError : not two names.
+    """
     if len(names) != 2:
-        raise SettingsError(
+        raise UsageError(
             "expected a model and a recording, found "
             f"{', '.join(names) or 'neither'}; write minikws stream eval MODEL WAV"
         )
     return names[0], names[1]
-
-
-def open_recording(args: argparse.Namespace, out: Output) -> tuple[Model, Source, list[Spoken]]:
-    """Return the model, the sound at its rate, and what is said in it, for a command of one each.
-
-    Raises
-    ------
-    SettingsError : no model or recording named, or no ground truth.
-    """
-    return open_pair(args, *_pair(named(args)), out)
 
 
 def open_pair(
@@ -93,7 +94,7 @@ def open_pair(
     from minikws.streaming.sources import at_rate, open_wav
     from minikws.streaming.truth import read_truth
 
-    model = open_model(args, model_file)
+    model = open_stream_model(args, model_file)
     source = open_wav(wav)
     truth_file = Path(args.ground_truth or beside(Path(wav), "labels"))
     truth = read_truth(truth_file)

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from minikws.cli.output import Output
 from minikws.cli.stream_eval import summary_record
-from minikws.cli.stream_options import recognizer_for, stride_for
-from minikws.cli.stream_recording import add_recording_options, open_recording, watched
+from minikws.cli.stream_options import recognizer_for
+from minikws.cli.stream_recording import (
+    add_recording_options,
+    named,
+    open_pair,
+    pair_of,
+    watched,
+)
+from minikws.cli.worker_options import add_worker_options
 
 if TYPE_CHECKING:
     from minikws.streaming.curve import Point, Top
@@ -30,33 +37,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--false-alarms-per-hour",
         type=float,
         metavar="N",
-        help="choose the threshold that misses fewest at no more than N, and write it into MODEL "
-        "(exit code 3 if there is none)",
+        help="choose the threshold that misses fewest at no more than N (exit code 3 if there is "
+        "none), and write it into MODEL; not with --fresh-windows, which listen does not have",
     )
     add("--no-write", action="store_true", help="leave MODEL as it is")
     add("--png", metavar="FILE", help="draw the curve")
     add("--csv", metavar="FILE", help="write the curve")
+    add_worker_options(parser, things="stretches of --fresh-windows")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Sweep, show, choose."""
+    from minikws.cli.stream_windows import open_windows, score, workers_of_one
     from minikws.errors import CheckFailed, SettingsError
     from minikws.files import write_file
     from minikws.streaming.curve import as_csv, averages, choose, sweep
-    from minikws.streaming.live import ScoreStream
 
     wish = args.false_alarms_per_hour
     if wish is not None and not 0 <= wish < 1e6:
         raise SettingsError(f"--false-alarms-per-hour {wish:g} is no rate; 1 is usual")
-    model, source, truth = open_recording(args, out)
-    windows = ScoreStream(model, stride_for(args, model))
+    model_file, wav = pair_of(named(args))
+    model, source, truth = open_pair(args, model_file, wav, out)
+    windows, workers = open_windows(args, model), workers_of_one(args, out)
     recognizer = recognizer_for(args, model)
     recognizer.expect_stride(windows.stride_ms)
+    settings = {**recognizer.settings, "stride_ms": windows.stride_ms}
     tops: list[Top] = []
     n_samples = 0
-    for block in watched(source, out):
+    for block, found in score(args, model_file, windows, watched(source, out), workers):
         n_samples += len(block)
-        tops += averages(windows.push(block), recognizer)
+        tops += averages(found, recognizer)
     hours = n_samples / source.sample_rate_hz / 3600
     points = sweep(tops, recognizer, truth, hours=hours, tolerance_ms=args.time_tolerance_ms)
     if args.csv:
@@ -81,20 +91,44 @@ def run(args: argparse.Namespace, out: Output) -> int:
             f"{chosen.summary.false_alarms_per_hour:.1f} false alarms an hour, "
             f"{100 * chosen.summary.missed_share:.1f}% of the words missed"
         )
-        if not args.no_write:
-            written = Path(args.graph or args.model)
-            settings = {**recognizer.settings, "stride_ms": windows.stride_ms}
-            write_choice(written, settings, chosen, hours)
-            out.say(f"written into {written}; listen and stream eval take it from there")
+        written = keep_choice(args, Path(model_file), settings, chosen, hours, out)
     out.result(
         {
             "points": [point_record(point) for point in points],
             "chosen": None if chosen is None else point_record(chosen),
             "written": None if written is None else str(written),
-            "recognizer": {**recognizer.settings, "stride_ms": windows.stride_ms},
+            "recognizer": settings,
         }
     )
     return 0
+
+
+def keep_choice(
+    args: argparse.Namespace,
+    path: Path,
+    settings: dict[str, Any],
+    chosen: Point,
+    hours: float,
+    out: Output,
+) -> Path | None:
+    """Write the threshold into the model where `listen` will find it; return the file, if one."""
+    from minikws.classifiers import is_model_file
+
+    by_hand = f"give --detection-threshold {chosen.threshold:g}"
+    if args.no_write:
+        return None
+    if args.fresh_windows:
+        out.say(f"not written: listen has no fresh windows; {by_hand}")
+        return None
+    if not is_model_file(path):
+        out.say(f"not written: a run keeps no threshold; {by_hand}, or export it first")
+        return None
+    write_choice(path, settings, chosen, hours)
+    out.say(
+        f"written into {path}; listen and stream eval take it from there. It was chosen on this "
+        "recording: measure it on another (stream synth --seed 2, stream eval)"
+    )
+    return path
 
 
 def write_choice(path: Path, settings: dict[str, Any], chosen: Point, hours: float) -> None:

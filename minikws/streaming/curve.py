@@ -97,7 +97,8 @@ def choose(points: Sequence[Point], false_alarms_per_hour: float) -> Point:
         raise CheckFailed(
             f"no threshold gives {false_alarms_per_hour:g} false alarms an hour or fewer, the "
             f"fewest are {best.summary.false_alarms_per_hour:.1f} at {best.threshold:g}; train on "
-            "more unknown words and noise (stream eval --mine keeps the false alarms as clips)"
+            "more unknown words and noise (stream eval --mine keeps the false alarms as clips), on "
+            "the micro frontend with --lead-in-ms 1000"
         )
     return min(quiet, key=lambda point: (point.summary.missed, -point.threshold))
 

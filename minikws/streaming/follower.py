@@ -15,6 +15,9 @@ class Follower:
     def hear(self, block: Samples) -> None:
         """Take (n,) int16 samples; the steps that they complete follow."""
 
+    def skip(self, n_samples: int) -> None:
+        """Count samples that nobody heard, before the next block."""
+
     def follow(self, step: Step, time_s: float) -> None:
         """Take a step, and the moment of its last sample in seconds since 1970."""
 

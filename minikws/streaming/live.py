@@ -124,6 +124,16 @@ class ScoreStream:
 
     def reset(self) -> None:
         """Forget all sound: the next sample is the first."""
+        self._n_samples = 0
+        self.skip(0)
+
+    def skip(self, n_samples: int) -> None:
+        """Count samples that nobody heard: what comes now does not follow on what was before.
+
+        The next scores come when a whole window is full again.
+        """
+        self._n_samples += n_samples
+        self._first = self._n_samples  # of the sound in one piece
         self._frames.reset()
         self._recent.clear()
         self._n_frames = 0
@@ -144,6 +154,7 @@ class ScoreStream:
         samples = np.asarray(samples)
         if samples.ndim != 1:
             return self._scored(self._frames.push(samples))  # which says what is wrong
+        self._n_samples += len(samples)
         size = BLOCK_FRAMES * self._settings.hop_samples
         return [
             window
@@ -193,10 +204,10 @@ class ScoreStream:
         return [out for n in due if (out := newest[n // n_each - runs_before]) is not None]
 
     def _window(self, n: int, scores: Float64) -> Window:
-        """Return the window that ends with the n-th frame."""
+        """Return the window that ends with the n-th frame since sound was missed last."""
         s = self._settings
-        start = (n - s.n_frames) * s.hop_samples
-        end = (n - 1) * s.hop_samples + s.window_samples
+        start = self._first + (n - s.n_frames) * s.hop_samples
+        end = self._first + (n - 1) * s.hop_samples + s.window_samples
         return Window(start, end, s.sample_rate_hz, scores)
 
 

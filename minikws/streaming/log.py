@@ -19,6 +19,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -203,7 +204,7 @@ class CsvWriter:
                     raise OSError("only a part could be written")
                 os.fsync(file.fileno())
             except OSError:
-                if file.seekable():
+                with suppress(OSError):  # the first reason is the one to tell
                     file.truncate(end)
                 raise
 
@@ -245,17 +246,23 @@ class Log:
 
     def add(self, time_s: float, scores: Float64) -> None:
         """Take the scores (L,) of a moment, seconds since 1970."""
-        self._write(self._averager.add(time_s, scores))
+        done = self._averager.add(time_s, scores)
+        if done is not None:
+            self._waiting.append(done)
+            self._write()
 
     def close(self) -> None:
-        """Write what is left, also of a period that is not over."""
-        self._write(self._averager.finish())
+        """Write what is left, also of a period that is not over; say what stays unwritten."""
+        last = self._averager.finish()
+        if last is not None:
+            self._waiting.append(last)
+        if self._waiting:
+            self._write()
+        if self._waiting:
+            self._warn(f"{len(self._waiting)} rows are not in {self._name} and are lost")
         self._writer.close()
 
-    def _write(self, period: Period | None) -> None:
-        if period is None:
-            return
-        self._waiting.append(period)
+    def _write(self) -> None:
         try:
             self._writer.write(tuple(self._waiting))
         except (OSError, sqlite3.Error) as error:

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 
-import numpy as np
-
 from minikws._typing import Samples
 from minikws.audio import write_wav
 from minikws.data.splits import SPEAKER_MARK, split_of
 from minikws.labels import UNKNOWN
 from minikws.streaming.evaluate import NO_WORDS, Heard, Spoken, is_false_alarm
+from minikws.streaming.recent_sound import RecentSound
 
 
 class Mine:
@@ -46,14 +45,11 @@ class Mine:
         self._speaker = training_speaker(name)
         self._rate, self._n_clip = sample_rate_hz, clip_samples
         self._wanted_ms = sorted(s.time_ms for s in truth if s.label not in NO_WORDS)
-        self._recent: Samples = np.zeros(0, np.int16)
-        self._heard = 0  # samples so far
+        self._sound = RecentSound(clip_samples)
 
     def hear(self, block: Samples) -> None:
         """Remember more sound; the clip before it is kept too."""
-        before = self._recent[max(0, len(self._recent) - self._n_clip) :]
-        self._recent = np.concatenate((before, block))
-        self._heard += len(block)
+        self._sound.hear(block)
 
     def keep(self, heard: Heard) -> Path | None:
         """Write the clip of a command that was just heard, if it is a false alarm.
@@ -70,8 +66,8 @@ class Mine:
         if first < len(self._wanted_ms) and self._wanted_ms[first] < heard.end_ms:
             self.n_left_out += 1
             return None
-        end = len(self._recent) - (self._heard - round(heard.end_ms * self._rate / 1000))
-        clip = self._recent[max(0, end - self._n_clip) : end]
+        end = round(heard.end_ms * self._rate / 1000)
+        clip = self._sound.between(end - self._n_clip, end)
         self.n_kept += 1
         path = self.folder / f"{self._speaker}{SPEAKER_MARK}{heard.end_ms:.0f}.wav"
         return write_wav(path, clip, self._rate)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-import numpy as np
-
 from minikws._typing import Samples
 from minikws.audio import write_wav
 from minikws.data.splits import SPEAKER_MARK
 from minikws.errors import RunError
 from minikws.streaming.follower import Follower
 from minikws.streaming.live import Step, Window
+from minikws.streaming.recent_sound import RecentSound
 from minikws.streaming.sources import Warn
 
 
@@ -38,17 +37,17 @@ class ClipKeeper(Follower):
         self.folder = Path(folder)
         self.source = new_source() if source is None else source.replace(SPEAKER_MARK, "-")
         self.n_kept = self.n_failed = 0
-        self._warn, self._n_clip = warn, clip_samples
-        self._recent: Samples = np.zeros(0, np.int16)
-        self._n_heard = 0
+        self._warn, self._sound = warn, RecentSound(clip_samples)
         self._fails = False
         self._next: dict[str, int] = {}  # number of each label's next clip
 
     def hear(self, block: Samples) -> None:
         """Remember more sound; the clip before it is kept too."""
-        before = self._recent[max(0, len(self._recent) - self._n_clip) :]
-        self._recent = np.concatenate((before, block))
-        self._n_heard += len(block)
+        self._sound.hear(block)
+
+    def skip(self, n_samples: int) -> None:
+        """Count samples that nobody heard."""
+        self._sound.skip(n_samples)
 
     def follow(self, step: Step, time_s: float) -> None:
         """Write the window if the step has a word."""
@@ -57,8 +56,7 @@ class ClipKeeper(Follower):
 
     def keep(self, window: Window, label: str) -> Path | None:
         """Write a window that was just heard, whole or not at all; None where that fails."""
-        first = self._n_heard - len(self._recent)
-        clip = self._recent[max(0, window.start - first) : window.end - first]
+        clip = self._sound.between(window.start, window.end)
         # A label that came with a model's file is no path.
         folder = self.folder / label.replace("/", "-").replace("..", "-")
         try:
@@ -76,10 +74,6 @@ class ClipKeeper(Follower):
         self.n_kept += 1
         self._next[label] = number_of(path) + 1
         return path
-
-    def close(self) -> None:
-        """Forget the sound."""
-        self._recent = self._recent[:0]
 
 
 def new_source() -> str:

@@ -38,6 +38,8 @@ class Source:
     blocks : yields samples (n,) int16 of the first channel.
     n_samples : how many there will be, None where nobody knows.
     is_live : the sound is being made now; a file is not.
+    missed : returns how many samples passed unheard before the newest block, since it was asked
+        last: of a device that was gone.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Source:
     blocks: Iterator[Samples]
     n_samples: int | None = None
     is_live: bool = False
+    missed: Callable[[], int] = lambda: 0
 
     def close(self) -> None:
         """Let the file or the device go; it need not have been heard to its end."""
@@ -71,13 +74,7 @@ def open_wav(path: str | Path) -> Source:
     if head is None:  # an unusual order of chunks, or much else before the sound
         wav = read_wav(path)
         return Source(name, wav.sample_rate_hz, iter([wav.samples[:, 0]]), len(wav.samples))
-    there = size - head.start
-    if head.n_bytes is not None and there < head.n_bytes:
-        raise AudioError(
-            f"{name} is cut: its header promises {head.n_bytes} bytes of sound, and {there} are "
-            "there; copy or record it again"
-        )
-    n_bytes = there if head.n_bytes is None else head.n_bytes
+    n_bytes = head.sound_bytes(size)
     blocks = _decoded(_file_pieces(path, head.start, n_bytes), head)
     return Source(name, head.sample_rate_hz, blocks, n_bytes // head.frame_bytes)
 
@@ -126,7 +123,13 @@ def at_rate(source: Source, sample_rate_hz: int) -> Source:
     if n_samples is not None:
         n_samples = n_samples * sample_rate_hz // source.sample_rate_hz
     blocks = _resampled(source.blocks, source.sample_rate_hz, sample_rate_hz)
-    return replace(source, blocks=blocks, sample_rate_hz=sample_rate_hz, n_samples=n_samples)
+
+    def missed() -> int:
+        return source.missed() * sample_rate_hz // source.sample_rate_hz
+
+    return replace(
+        source, blocks=blocks, sample_rate_hz=sample_rate_hz, n_samples=n_samples, missed=missed
+    )
 
 
 def _resampled(blocks: Iterator[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minikws.errors import SettingsError
-from minikws.files import write_file
+from minikws.files import read_lines, write_file
 from minikws.streaming.evaluate import Spoken
 
 
@@ -29,14 +29,11 @@ def read_truth(path: str | Path) -> list[Spoken]:
     Source: accuracy_utils.py, ReadGroundTruth. Differs: a line that cannot be read is an error,
     not skipped: the word on it would count as a false alarm.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise SettingsError(
-            f"the ground truth {path} cannot be read ({reason}); give a text file of lines "
-            "label, time in ms, as stream synth writes it"
-        ) from error
+    lines = read_lines(
+        path,
+        what="the ground truth",
+        form="a line LABEL, TIME in ms for each word, as stream synth writes it",
+    )
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     is_audacity = bool(numbered) and "\t" in numbered[0][1]
     words = []

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import minikws.workers
-from minikws.cli import eval_blocks, feature_batches, stream_fresh
+from minikws.cli import eval_blocks, feature_batches, stream_windows
 from minikws.cli.main import main
 from minikws.workers import Workers, run_all, run_in_order
 from tests.tones import write_model_of_tones
@@ -177,7 +177,7 @@ def test_stream_eval(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream_fresh, "STRETCH", 160)
+    monkeypatch.setattr(stream_windows, "STRETCH", 160)
     model, wav = tmp_path / "tones.tflite", tmp_path / "stream.wav"
     write_model_of_tones(tone_corpus, model)
     answer(

@@ -161,7 +161,7 @@ def test_what_listen_refuses(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     model, wav = folder / "model.tflite", folder / "sound.wav"
-    assert "listen needs a model" in refusal(capsys)
+    assert "listen needs a model" in refusal(capsys, code=2)
     assert "there is no file nowhere.wav" in refusal(capsys, model, "nowhere.wav")
     sentence = refusal(capsys, model, wav, "--stride-ms", "50")
     assert "not a multiple of the hop of 20 ms; the nearest is 40" in sentence
@@ -172,6 +172,8 @@ def test_what_listen_refuses(
     )
     assert "invalid choice" in refusal(capsys, model, wav, "--behaviour", "java", code=2)
     monkeypatch.setattr(sys, "stdin", Terminal())
+    assert "nothing is piped into standard input" in refusal(capsys, model, "-")
+    monkeypatch.setattr(sys, "stdin", None)  # as `listen MODEL - <&-` starts it
     assert "nothing is piped into standard input" in refusal(capsys, model, "-")
     piped(monkeypatch, b"")
     assert "standard input holds no sound" in refusal(capsys, model, "-")

@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 
 from minikws.audio import read_wav, write_wav
+from minikws.cli.ending import Ending
 from minikws.cli.main import main
 from minikws.streaming.log_table import read_log
+from minikws.streaming.record import number_of
+from minikws.streaming.sources import Source
 from tests.listening import EAGER, LABELS, noise, write_listening
 
 
@@ -119,6 +122,47 @@ def test_the_sound_of_each_word_is_kept(
     assert len(list(tmp_path.rglob("*.wav"))) == 2 * len(found)  # nothing is written over
 
 
+@pytest.mark.children
+def test_a_full_disk_behind_stdout_does_not_end_the_listening(
+    argv: list[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "night.csv"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "minikws", *argv, "--log", str(log), "--every", "1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    said = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert sum("warning: standard output cannot be written (No space left" in s for s in said) == 1
+    assert " words in 0:00:10.0" in said[-2]
+    assert said[-1].startswith("minikws: error: standard output cannot be written")
+    assert len(read_log(log).start_s) >= 10
+
+
+@pytest.mark.children
+def test_a_full_disk_behind_stderr_is_nobodys_to_know(argv: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "minikws", *argv, "--show"], stdout=subprocess.PIPE, stderr=full
+        )
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 3
+
+
+@pytest.mark.children
+def test_a_reader_that_has_enough_ends_it_quietly(argv: list[str]) -> None:
+    command = [sys.executable, "-m", "minikws", *argv, "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
 def test_the_meter_needs_a_terminal(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*argv, "--show"]) == 0
     assert "--show draws on a terminal, and stderr is none; it is left out" in (
@@ -127,7 +171,7 @@ def test_the_meter_needs_a_terminal(argv: list[str], capsys: pytest.CaptureFixtu
 
 
 def test_a_model_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["listen"]) == 1
+    assert main(["listen"]) == 2
     assert "listen needs a model; name a .tflite file" in capsys.readouterr().err
 
 
@@ -189,6 +233,7 @@ LISTEN = """
 import sys
 from minikws.streaming.microphone import open_microphone
 open_microphone.__kwdefaults__["retry_s"] = 0.05
+from minikws.cli.ending import Ending
 from minikws.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -231,8 +276,41 @@ def test_a_microphone_that_is_lost_and_back_until_a_signal_comes(
     assert (tmp_path / "openings").read_text() == "x\nx\nx\n"
 
 
+def test_an_hour_without_the_microphone_is_in_the_times(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    once, hour = words(capsys, argv), 3600 * 16_000
+    missed = iter([0, hour])
+    blocks = iter([noise(), noise()])
+    source = Source("a microphone", 16_000, blocks, is_live=True, missed=missed.__next__)
+    monkeypatch.setattr("minikws.cli.inputs.open_input", lambda *args, **options: source)
+    assert main([*argv, "--record", str(tmp_path), "--json"]) == 0
+    shown = capsys.readouterr()
+    found = [json.loads(line) for line in shown.out.splitlines()]
+    assert found[: len(once)] == once
+    last = found[-1]
+    start_ms = last["time_ms"] - 3_600_000 - 10_000
+    assert start_ms > 5000
+    newest = max(tmp_path.rglob(f"{last['label']}/*.wav"), key=number_of)
+    np.testing.assert_array_equal(read_wav(newest).samples[:, 0], noise()[start_ms * 16 :][:4000])
+    assert " words in 1:00:20.0" in shown.err
+
+
 @pytest.mark.children
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 0),
+        (signal.SIGINT, 130),
+        pytest.param(
+            signal.SIGHUP,
+            0,
+            marks=pytest.mark.skipif(
+                signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, reason="nohup keeps it away"
+            ),
+        ),
+    ],
+)
 def test_a_pipe_in_which_nothing_comes_any_more_can_be_left(
     folder: Path, number: signal.Signals, code: int
 ) -> None:
@@ -254,6 +332,17 @@ def test_a_pipe_in_which_nothing_comes_any_more_can_be_left(
         assert process.wait(30) == code
         assert process.stderr is not None
         assert b" words in 0:00:" in process.stderr.read()
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Ending() as ending:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not ending.requested()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_microphone_of_another_rate_is_resampled(

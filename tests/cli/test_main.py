@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from minikws.cli import doctor
 from minikws.cli.main import COMMANDS, THREAD_POOLS, boolean, main, parse, with_dashes
 
 
@@ -47,6 +48,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "synth", "--word", "x", "--ouf", "y"], "--out"),
         (["train", "--steps", "many"], "comma list of numbers"),
         (["label", "--threads", "0"], "--threads 0 is below 1"),
+        (["data", "synth", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
+        (["label", "m.tflite", "c.wav", "--top", "0"], "'0' is not a whole number of 1 or more"),
     ],
 )
 def test_usage_errors_offer_the_nearest(
@@ -66,6 +69,19 @@ def test_errors_are_one_sentence_and_json(capsys: pytest.CaptureFixture[str]) ->
     answer = json.loads(shown.out)
     assert answer["kind"] == "CorpusError"
     assert "nowhere" in answer["error"]
+
+
+def test_too_little_memory_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: object, out: object) -> int:
+        raise MemoryError("Unable to allocate 2.91 TiB")
+
+    monkeypatch.setattr(doctor, "run", run)
+    assert main(["doctor"]) == 1
+    assert (
+        "there is not enough memory (Unable to allocate 2.91 TiB); ask" in capsys.readouterr().err
+    )
 
 
 def test_no_data_dir_names_both_ways_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -89,3 +90,17 @@ def test_other_words_take_the_line_away(monkeypatch: pytest.MonkeyPatch) -> None
     terminal.truncate(0)
     out.say("hello")  # nothing is there to be taken away
     assert terminal.getvalue().lstrip("\0") == "hello\n"
+
+
+def test_a_terminal_that_closes_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    meter = Meter(["yes", "no"])
+    meter.hear(np.zeros(100, np.int16))
+    monkeypatch.setattr(terminal, "write", gone)
+    meter.hear(np.zeros(100, np.int16))
+    MeterOutput(Output(), meter).say("one more word")
+    meter.close()
+
+
+def gone(text: str) -> int:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 
 from minikws.audio import read_wav, write_wav
-from minikws.cli import stream_fresh
+from minikws.checkpoint import Checkpoint, RunConfig, save
+from minikws.cli import stream_windows
 from minikws.cli.main import main
 from minikws.data.splits import split_of
+from minikws.models import build
 from minikws.pipeline import load
+from minikws.settings import AugmentSettings, CorpusSettings, TrainSettings
 from minikws.streaming.live import FreshWindows
 from minikws.tflite import info_of
 from minikws.workers import ALONE
-from tests.tones import write_model_of_tones
+from tests.tones import LABELS, SETTINGS, write_model_of_tones
 
 SYNTH = [
     *("--wanted-words", "low,high", "--clip-duration-ms", "250", "--word-gap-ms", "1000"),
@@ -162,11 +165,11 @@ def test_fresh_windows_by_stretches_are_those_of_the_whole(
     model = load(folder / "tones.tflite")
     sound = read_wav(folder / "stream.wav").samples[: 16_000 * 8, 0]
     expected = FreshWindows(model, 30).push(sound)
-    monkeypatch.setattr(stream_fresh, "STRETCH", 32)
+    monkeypatch.setattr(stream_windows, "STRETCH", 32)
     for size in (1000, 70_000, len(sound)):
         blocks = [sound[i : i + size] for i in range(0, len(sound), size)]
         found = list(
-            stream_fresh.score_fresh(Namespace(), "", FreshWindows(model, 30), blocks, ALONE)
+            stream_windows.score_fresh(Namespace(), "", FreshWindows(model, 30), blocks, ALONE)
         )
         np.testing.assert_array_equal(np.concatenate([block for block, _ in found]), sound)
         windows = [window for _, some in found for window in some]
@@ -194,7 +197,7 @@ def test_each_model_on_each_recording(
     truth = folder / "stream_labels.txt"
     sentence = refusal(capsys, "stream", "eval", *files, "--ground-truth", truth)
     assert "is of one recording; leave it out" in sentence
-    sentence = refusal(capsys, "stream", "roc", *files[:2], "--wav", wav)
+    sentence = refusal(capsys, "stream", "roc", *files[:2], "--wav", wav, code=2)
     assert "expected a model and a recording, found" in sentence
 
 
@@ -207,7 +210,7 @@ def test_jobs_change_nothing(
     monkeypatch.setenv("MINIKWS_JIT", "0")  # in the children
     monkeypatch.setattr("minikws._jit.ENABLED", False)
     monkeypatch.setattr("minikws.runtime.interpreter.ENABLED", False)
-    monkeypatch.setattr(stream_fresh, "STRETCH", 64)
+    monkeypatch.setattr(stream_windows, "STRETCH", 64)
     model, wav = folder / "tones.tflite", folder / "stream.wav"
     pace = ["--stride-ms", "100", "--average-window-ms", "300", "--suppression-ms", "300"]
     for options in (["--fresh-windows"], [model]):
@@ -215,6 +218,89 @@ def test_jobs_change_nothing(
         assert lines(capsys, *command, "--jobs", "2") == lines(capsys, *command)
     assert main(["stream", "eval", str(model), str(wav), *pace, "--jobs", "2"]) == 0
     assert "one recording is heard by one job" in capsys.readouterr().err
+
+
+@pytest.fixture
+def short(folder: Path, tmp_path: Path) -> Path:
+    """Return the first ten seconds of the recording, its truth beside it."""
+    path = tmp_path / "short.wav"
+    write_wav(path, read_wav(folder / "stream.wav").samples[: 16_000 * 10, 0], 16_000)
+    shutil.copy(folder / "stream_labels.txt", tmp_path / "short_labels.txt")
+    return path
+
+
+@pytest.fixture
+def trained(folder: Path, tmp_path: Path) -> Path:
+    """Return the folder of a run with the weights of a network of one layer."""
+    network = build("single_fc", input_shape=(SETTINGS.n_frames, SETTINGS.n_features), n_labels=4,
+                    rng=np.random.default_rng(0))  # fmt: skip
+    config = RunConfig(
+        model="single_fc",
+        frontend=SETTINGS.to_json(),
+        labels=LABELS,
+        data_dir="nowhere",
+        corpus_digest="",
+        corpus=CorpusSettings(wanted_words=("low", "high")),
+        augment=AugmentSettings(),
+        train=TrainSettings(steps=(1,), learning_rates=(0.1,)),
+    )
+    state = Checkpoint(
+        step=1,
+        seconds=0,
+        config=config,
+        weights={name: 100 * value for name, value in network.weights().items()},
+        optimizer={},
+        generator={},
+        validation_accuracy=None,
+    )
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    save(state, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_run_is_heard_as_its_float_file(
+    short: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, wav = tmp_path / "float.tflite", short
+    lines(capsys, "export", trained, "--float", "--out", file)
+    for command in (["listen"], ["stream", "eval"], ["stream", "roc"]):
+        pace = [*FAST, "--minimum-count", "1"]
+        of_file = lines(capsys, *command, file, wav, *pace)
+        of_run = lines(capsys, *command, trained, wav, *pace)
+        assert of_run == [{**line, **({"model": str(trained)} if "model" in line else {})}
+                          for line in of_file]  # fmt: skip
+    (of_file,), (of_run,) = (lines(capsys, "label", each, wav) for each in (file, trained))
+    assert of_run["clips"] == of_file["clips"]
+    sentence = refusal(capsys, "listen", trained, wav, "--labels", "a,b,c,d")
+    assert "is a run, which has its labels and its frontend; leave" in sentence
+
+
+def test_what_roc_measures_and_listen_cannot_use_is_not_written(
+    folder: Path, short: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.tflite"
+    shutil.copy(folder / "tones.tflite", model)
+    before = model.read_bytes()
+    wish = ["--false-alarms-per-hour", "100000"]
+    for argv, why in (
+        ([model, "--fresh-windows"], "not written: listen has no fresh windows; give --detection"),
+        ([trained], "not written: a run keeps no threshold; give --detection-threshold 0."),
+    ):
+        command = ["stream", "roc", *argv, "--wav", short, *FAST, *wish]
+        assert main([*map(str, command)]) == 0
+        assert why in capsys.readouterr().err
+    assert model.read_bytes() == before
+
+
+def test_roc_and_eval_agree_on_fresh_windows(
+    folder: Path, short: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [folder / "tones.tflite", short, *FAST, "--fresh-windows"]
+    (curve,) = lines(capsys, "stream", "roc", *argv)
+    point = curve["points"][40]
+    threshold = str(point.pop("threshold"))
+    *_, last = lines(capsys, "stream", "eval", *argv, "--detection-threshold", threshold)
+    assert {name: last[name] for name in point} == point
 
 
 def test_audacitys_labels_serve_as_truth(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,7 +378,7 @@ def test_what_eval_refuses(
 ) -> None:
     model, wav = folder / "tones.tflite", folder / "stream.wav"
     assert "found neither" in refusal(capsys, "stream", "eval")
-    assert "expected a model and a recording" in refusal(capsys, "stream", "eval", model)
+    assert "expected a model and a recording" in refusal(capsys, "stream", "eval", model, code=2)
     bad = tmp_path / "bad.txt"
     bad.write_text("low, 100\nhigh at 200\n")
     sentence = refusal(capsys, "stream", "eval", model, wav, "--ground-truth", bad)

@@ -174,6 +174,21 @@ def test_a_model_with_a_memory_hears_each_frame_once(frames_per_run: int) -> Non
         np.testing.assert_array_equal(window.scores, expected)
 
 
+@pytest.mark.parametrize("frames_per_run", [0, 1])
+def test_missed_sound_counts_and_nothing_reaches_over_it(frames_per_run: int) -> None:
+    frontend = make_frontend(MICRO)
+    spotter = Remembering(frontend, frames_per_run) if frames_per_run else Plain(frontend)
+    before, after = noise(7001), noise(9000, seed=4)
+    alone = ScoreStream(spotter).push(after)
+    stream = ScoreStream(spotter)
+    stream.push(before)
+    stream.skip(50_000)
+    expected = [Window(w.start + 57_001, w.end + 57_001, w.sample_rate_hz, w.scores) for w in alone]
+    assert_same(in_pieces(stream, after, [300, 5000]), expected)
+    stream.reset()
+    assert_same(stream.push(after), alone)
+
+
 def test_fresh_windows_begin_from_nothing() -> None:
     sound = noise(12_000)
     frontend = make_frontend(MICRO)

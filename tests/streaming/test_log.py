@@ -160,6 +160,18 @@ def test_a_database_that_may_not_grow(tmp_path: Path) -> None:
     assert len(read_log(tmp_path / "night.sqlite").start_s) == 400
 
 
+def test_what_a_full_disk_kept_out_to_the_end_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    log = Log(tmp_path / "night.csv", LABELS, every_s=1, warn=said.append)
+    (tmp_path / "night.csv").unlink()
+    (tmp_path / "night.csv").symlink_to("/dev/full")
+    for second in range(3):
+        log.add(NOON + second, scores(0.5))
+    log.close()
+    assert "cannot be written ([Errno 28] No space left" in said[0]
+    assert said[1] == f"3 rows are not in {tmp_path / 'night.csv'} and are lost"
+
+
 LISTENER = """
 import sys
 from minikws.streaming.log import Log

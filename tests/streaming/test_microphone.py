@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from minikws.streaming.inbox import DeviceLost, Inbox, Recorder
 from minikws.streaming.microphone import list_devices, open_device, open_microphone
 from minikws.streaming.microphone_alsa import list_arecord, open_arecord
 from minikws.streaming.microphone_portaudio import list_sounddevice, open_sounddevice
+from minikws.streaming.sources import at_rate
 
 RATE = 16_000
 
@@ -86,6 +88,27 @@ def test_a_device_that_is_lost_and_comes_back() -> None:
         * 2
     )
     assert (fake.n_open, fake.n_closed) == (3, 3)
+
+
+def test_time_goes_on_while_a_device_is_gone() -> None:
+    now_s = 100.0
+    source = open_microphone(
+        "usb",
+        sample_rate_hz=RATE,
+        warn=lambda text: None,
+        opener=Fake([1, 2], [3], [4]),
+        retry_s=0.001,
+        clock=lambda: now_s,
+    )
+    found = []
+    for later_s in (0, 0, 10, 0):
+        now_s += later_s
+        block = next(source.blocks)
+        found.append((int(block[0]), source.missed(), source.missed()))
+    source.close()
+    assert found == [(1, 0, 0), (2, 0, 0), (3, 10 * RATE - 1600, 0), (4, 0, 0)]
+    slower = at_rate(replace(source, missed=lambda: 1000), RATE // 2)
+    assert slower.missed() == 500
 
 
 def test_a_device_that_falls_silent_is_opened_again() -> None:

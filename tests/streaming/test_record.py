@@ -42,6 +42,16 @@ def test_the_window_is_what_is_kept(
                 )
 
 
+def test_sound_that_was_missed_moves_nothing(tmp_path: Path) -> None:
+    keeper = ClipKeeper(tmp_path, "a", clip_samples=1000, warn=pytest.fail)
+    keeper.hear(SOUND[:3000])
+    keeper.skip(100_000)
+    keeper.hear(SOUND[3000:5000])
+    path = keeper.keep(window(103_500), "yes")
+    assert path is not None
+    np.testing.assert_array_equal(read_wav(path).samples[:, 0], SOUND[3500:4500])
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "a_nohash_0.wav").write_bytes(b"mine")

@@ -1,8 +1,9 @@
-"""The fresh windows of one long recording, by stretches, in as many processes as are wanted.
+"""The windows of one long recording with their scores, continuous or fresh.
 
-A fresh window knows nothing of what came before it, so that a recording can be cut anywhere: each
-stretch brings the sound of its windows, and only their scores meet again, in order. The stretches
-are the same for any number of jobs, and so is every score.
+Continuous ones are computed as `listen` does it, from the beginning to the end. A fresh window
+knows nothing of what came before it, so that a recording can be cut anywhere: each stretch brings
+the sound of its windows, in as many processes as are wanted, and only their scores meet again, in
+order. The stretches are the same for any number of jobs, and so is every score.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from uuid import uuid4
 import numpy as np
 
 from minikws._typing import Samples
-from minikws.cli.stream_options import open_model, stride_for
-from minikws.streaming.live import BATCH_WINDOWS, FreshWindows, Window
+from minikws.cli.output import Output
+from minikws.cli.stream_options import open_stream_model, stride_for
+from minikws.cli.worker_options import workers_from
+from minikws.pipeline import Model
+from minikws.streaming.live import BATCH_WINDOWS, FreshWindows, ScoreStream, Window
 from minikws.workers import Workers, kept, run_in_order
 
 STRETCH = 10 * BATCH_WINDOWS  # windows of a piece of work: half a minute at 100 ms
@@ -24,10 +28,27 @@ STRETCH = 10 * BATCH_WINDOWS  # windows of a piece of work: half a minute at 100
 Work = tuple[str, argparse.Namespace, str, int, Samples]
 
 
-def score_fresh(
+def workers_of_one(args: argparse.Namespace, out: Output) -> Workers:
+    """Return who hears one recording; more jobs need fresh windows."""
+    workers = workers_from(args)
+    if workers.are_others and not args.fresh_windows:
+        out.say(
+            "one recording is heard by one job: the frontend's state goes on from its beginning "
+            "to its end; jobs share several recordings or models, or --fresh-windows"
+        )
+    return workers
+
+
+def open_windows(args: argparse.Namespace, model: Model) -> FreshWindows | ScoreStream:
+    """Return what makes windows, as the options ask for them."""
+    kind = FreshWindows if args.fresh_windows else ScoreStream
+    return kind(model, stride_for(args, model))
+
+
+def score(
     args: argparse.Namespace,
     model_file: str,
-    windows: FreshWindows,
+    windows: FreshWindows | ScoreStream,
     blocks: Iterable[Samples],
     workers: Workers,
 ) -> Iterator[tuple[Samples, list[Window]]]:
@@ -37,7 +58,23 @@ def score_fresh(
     ----------
     args, model_file : what another process opens the model by.
     windows : of that model, to be used here.
+    workers : who scores fresh windows.
     """
+    if isinstance(windows, FreshWindows):
+        yield from score_fresh(args, model_file, windows, blocks, workers)
+    else:
+        for block in blocks:
+            yield block, windows.push(block)
+
+
+def score_fresh(
+    args: argparse.Namespace,
+    model_file: str,
+    windows: FreshWindows,
+    blocks: Iterable[Samples],
+    workers: Workers,
+) -> Iterator[tuple[Samples, list[Window]]]:
+    """Yield as `score`, from stretches that anybody may compute."""
     name = uuid4().hex
     kept(name, lambda: windows)
     n_clip = windows.spotter.frontend.settings.clip_samples
@@ -56,7 +93,7 @@ def score_stretch(work: Work) -> tuple[Samples, list[Window]]:
     name, args, model_file, start, sound = work
 
     def make() -> FreshWindows:
-        model = open_model(args, model_file)
+        model = open_stream_model(args, model_file)
         return FreshWindows(model, stride_for(args, model))
 
     windows = kept(name, make)
