@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minikws._typing import Array
-from minikws.errors import RunError
+from minikws.errors import RunError, SettingsError
 from minikws.files import write_file
 from minikws.settings import (
     AugmentSettings,
@@ -91,15 +91,15 @@ class RunConfig:
                 labels=tuple(stored["labels"]),
                 data_dir=stored["data_dir"],
                 corpus_digest=stored["corpus_digest"],
-                corpus=CorpusSettings(**_with_tuples(stored["corpus"])),
+                corpus=CorpusSettings(**stored["corpus"]),
                 augment=AugmentSettings(**stored["augment"]),
-                train=TrainSettings(**_with_tuples(stored["train"])),
+                train=TrainSettings(**stored["train"]),
                 model_options=dict(stored.get("model_options", {})),
                 start_checkpoint=stored.get("start_checkpoint"),
                 teacher=TeacherSettings(**teacher) if teacher else None,
-                pseudo=PseudoSettings(**_with_tuples(pseudo)) if pseudo else None,
+                pseudo=PseudoSettings(**pseudo) if pseudo else None,
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, SettingsError) as error:
             raise RunError(
                 f"{source} holds no usable configuration ({error}); train again"
             ) from error
@@ -118,13 +118,10 @@ def first_difference(old: RunConfig, new: RunConfig) -> str:
         return out
 
     before, now = flat(old.to_json()), flat(new.to_json())
-    name = next(n for n in sorted(before | now) if before.get(n) != now.get(n))
+    different = [n for n in sorted(before | now) if before.get(n) != now.get(n)]
+    # Two kinds of frontend differ in all their settings: the kind says it.
+    name = "frontend.kind" if "frontend.kind" in different else different[0]
     return f"{name} was {before.get(name)}, now {now.get(name)}"
-
-
-def _with_tuples(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's values with JSON's lists as the tuples they were."""
-    return {n: tuple(v) if isinstance(v, list) else v for n, v in stored.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ import numpy as np
 
 from minikws._typing import Array, Float, Int64, Samples
 from minikws.checkpoint import RunConfig
+from minikws.classifiers import open_classifiers
 from minikws.data.corpus import Corpus
 from minikws.errors import SettingsError
 from minikws.nn.losses import distillation_loss, softmax_cross_entropy
 from minikws.settings import BALANCED
-from minikws.teachers import open_teachers
 
 
 class Objective:
@@ -28,7 +28,7 @@ class Objective:
         self.label_smoothing = config.train.label_smoothing
         self.class_weights = class_weights(config, corpus)
         self.settings = config.teacher
-        self.teachers = open_teachers(
+        self.teachers = open_classifiers(
             [config.teacher.model] if config.teacher else [],
             corpus.labels,
             sample_rate_hz=corpus.sample_rate_hz,

@@ -18,7 +18,7 @@ import numpy as np
 
 from minikws._typing import Array, Features, Float64, Samples
 from minikws.audio import read_clip
-from minikws.errors import ModelFileError, SettingsError, ShapeError, nearest
+from minikws.errors import ModelFileError, SettingsError, ShapeError
 from minikws.fixedpoint import quantize
 from minikws.frontend import FRONTENDS, Frontend, make_frontend
 from minikws.frontend.spelled import settings_from_text
@@ -52,6 +52,10 @@ def load(
     SettingsError : another frontend than the file's, unknown, or a wrong number of labels.
     """
     path = Path(path)
+    if isinstance(labels, str):
+        raise SettingsError(
+            f"labels={labels!r} is one text, expected a list; write {labels.split(',')}"
+        )
     graph = read_model(path)
     info = info_of(graph) or {}
     stored_labels = info.get("labels") or labels_of(path)
@@ -73,9 +77,6 @@ def load(
             f"{path} does not say which frontend it was trained with; "
             f"give it, as --frontend {'|'.join(FRONTENDS)}"
         )
-    if given and given["kind"] not in FRONTENDS:
-        kind = given["kind"]
-        raise SettingsError(f"unknown frontend {kind!r}; {nearest(kind, FRONTENDS)}")
     return Model(
         Interpreter(graph),
         make_frontend(stored_frontend or given or {}),
@@ -177,7 +178,25 @@ class Model:
         A frontend with a fixed int8 form (`micro`) is quantised by its own scale, which gives the
         integers that the firmware copies into the input tensor; others by the file's scale. A graph
         with a memory is reset before each clip, and its scores after the last frame are returned.
+
+        Raises
+        ------
+        ShapeError : other features than the frontend makes.
+        SettingsError : a feature that is no number.
         """
+        settings = self.frontend.settings
+        n_frames, n_features = settings.n_frames, settings.n_features
+        # A memory takes clips of any length.
+        ends = (n_features,) if self.has_memory else (n_frames, n_features)
+        if features.ndim != 3 or features.shape[-len(ends) :] != ends:
+            raise ShapeError(
+                f"expected features (B, {n_frames}, {n_features}), found the shape "
+                f"{features.shape}; extract makes them from samples (B, {self.clip_samples})"
+            )
+        if not np.isfinite(features).all():
+            raise SettingsError(
+                "the features hold a value that is not finite; look at where they come from"
+            )
         if not self.has_memory:
             return self._run(features)
         outputs = []

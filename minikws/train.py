@@ -137,15 +137,19 @@ class Trainer:
             left = start_from(self.network, self.config.start_checkpoint)
             fresh = "; ".join(left) or "none"
             self._say(f"weights start from {self.config.start_checkpoint}; fresh ones: {fresh}")
-        write_file(self.run_dir / "config.json", json.dumps(self.config.to_json(), indent=2) + "\n")
-        write_file(self.run_dir / "labels.txt", "\n".join(self.config.labels) + "\n")
+        self._write_config()
         if is_own(self.config.model):
             file, _ = split_name(self.config.model)
             write_file(self.run_dir / OWN_MODEL, file.read_bytes())
         self._write_calibration()
         self._write_metrics()
 
+    def _write_config(self) -> None:
+        write_file(self.run_dir / "config.json", json.dumps(self.config.to_json(), indent=2) + "\n")
+        write_file(self.run_dir / "labels.txt", "\n".join(self.config.labels) + "\n")
+
     def _restore(self, found: Checkpoint) -> None:
+        self._write_config()  # the checkpoint's: the files may have been lost or changed
         self.network.load_weights(found.weights)
         self.optimizer.load_state(found.optimizer)
         self.rng.bit_generator.state = found.generator

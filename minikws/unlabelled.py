@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minikws._typing import Array, Samples
+from minikws.classifiers import open_classifiers
 from minikws.data.corpus import Clip, Corpus
 from minikws.data.pseudo import PseudoLabel, Voter, find_wavs, pseudo_label, write_provenance
 from minikws.errors import CorpusError, RunError, SettingsError
 from minikws.labels import UNKNOWN
 from minikws.settings import PseudoSettings
-from minikws.teachers import open_teachers
 
 PROVENANCE = "pseudo_labels.csv"
 
@@ -46,7 +46,7 @@ def label_folder(
     paths = [path for path in found if path.resolve() not in held_out]
     voters = [
         Voter(teacher.name, teacher.labels, teacher.probabilities)
-        for teacher in open_teachers(
+        for teacher in open_classifiers(
             settings.models,
             corpus.labels,
             sample_rate_hz=corpus.sample_rate_hz,

@@ -174,6 +174,8 @@ def test_a_file_without_labels_or_frontend(model_file: Path, clip: Path) -> None
 def test_labels_and_frontend_that_contradict_the_file(model_file: Path) -> None:
     with pytest.raises(SettingsError, match=r"4 outputs and 2 labels were given"):
         load(model_file, labels=["a", "b"])
+    with pytest.raises(SettingsError, match=r"labels='a,b' is one text, .* write \['a', 'b'\]"):
+        load(model_file, labels="a,b")
     with pytest.raises(SettingsError, match=r"trained on the micro frontend, not on mfcc"):
         load(model_file, frontend="mfcc")
 
@@ -186,6 +188,16 @@ def test_labels_and_frontend_that_contradict_the_file(model_file: Path) -> None:
 def test_samples_that_are_none(model_file: Path, samples: np.ndarray) -> None:
     with pytest.raises(ShapeError, match=r"expected samples \(N,\) int16"):
         load(model_file).label(samples)
+
+
+def test_features_that_are_none(model_file: Path) -> None:
+    model = load(model_file)
+    n_frames, n_features = SETTINGS.n_frames, SETTINGS.n_features
+    for shape in ((n_frames, n_features), (1, n_features, n_frames), (1, n_frames, n_features + 1)):
+        with pytest.raises(ShapeError, match=rf"expected features \(B, {n_frames}, {n_features}\)"):
+            model.run_features(np.zeros(shape, np.float32))
+    with pytest.raises(SettingsError, match="a value that is not finite"):
+        model.run_features(np.full((1, n_frames, n_features), np.nan, np.float32))
 
 
 def test_files_that_are_not_there(model_file: Path) -> None:

@@ -248,3 +248,20 @@ def test_nothing_global_is_touched() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", statement], check=True)
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    name = "$\\nix$ 5$.wav"
+    figure = draw_waveform(np.ones(9), sample_rate_hz=8000, title=name, path=tmp_path / "w.png")
+    assert figure.axes[0].get_title() == name
+
+
+def test_powers_on_a_logarithmic_scale(tmp_path: Path) -> None:
+    features = np.array([[1.0, 1e-2], [0.0, 1e-9]])
+    picture = FeaturePicture(features=features, hop_ms=10, logarithmic=True)
+    figure = draw_side_by_side([picture], path=tmp_path / "f.png")
+    shown = figure.axes[0].images[0]
+    np.testing.assert_allclose(shown.get_array(), [[1.0, 1e-6], [1e-2, 1e-6]])
+    assert figure.axes[1].get_yscale() == "log"
+    silent = FeaturePicture(features=0 * features, hop_ms=10, logarithmic=True)
+    draw_side_by_side([silent], path=tmp_path / "silent.png")

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from minikws.errors import SettingsError
-from minikws.settings import AugmentSettings, CorpusSettings, MicroSettings, TrainSettings
+from minikws.settings import (
+    AugmentSettings,
+    CorpusSettings,
+    MicroSettings,
+    PseudoSettings,
+    TeacherSettings,
+    TrainSettings,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +53,7 @@ def test_json_and_back() -> None:
         ({"variant": "tensorflw"}, r"did you mean tensorflow\?"),
         ({"n_mel": 40}, r"no setting 'n_mel'; did you mean n_mels\?"),
         ({"sample_rate_hz": 16}, r"sample_rate_hz=16 "),
-        ({"window_ms": "thirty"}, r"wrong type"),
+        ({"window_ms": "thirty"}, r"window_ms=.thirty. is not a number; write it as 0\.1"),
     ],
 )
 def test_what_cannot_work_is_said(given: dict[str, object], sentence: str) -> None:
@@ -63,6 +74,39 @@ def test_what_cannot_work_is_said(given: dict[str, object], sentence: str) -> No
 def test_training_that_cannot_work(given: dict[str, object], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         TrainSettings(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: CorpusSettings(wanted_words="yes,no"), "wanted_words='yes,no' is not a list of w"),
+        (
+            lambda: CorpusSettings(wanted_words=("a",), silence_pct="10"),
+            "silence_pct='10' is not a",
+        ),
+        (
+            lambda: TrainSettings(steps=100, learning_rates=0.1),
+            "steps=100 is not a list of whole n",
+        ),
+        (lambda: TrainSettings(steps=(1.5,), learning_rates=(0.1,)), "steps=.1.5,. is not a list"),
+        (lambda: AugmentSettings(time_masks=1.5), "time_masks=1.5 is not a whole number"),
+        (lambda: AugmentSettings(time_masks=True), "time_masks=True is not a whole number"),
+        (lambda: MicroSettings(enable_log=1), "enable_log=1 is not a yes or no"),
+        (lambda: MicroSettings(clip_ms=float("inf")), "clip_ms=inf is not below 1e.07"),
+        (lambda: PseudoSettings(folder=None), "folder=None is not a text"),
+    ],
+)
+def test_values_of_another_type(make: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        make()
+
+
+def test_lists_arrays_and_paths_become_what_is_stored() -> None:
+    given = TrainSettings(steps=[100], learning_rates=np.array([0.5]), batch_size=np.int64(20))
+    stored = TrainSettings(steps=(100,), learning_rates=(0.5,), batch_size=20)
+    assert given == stored
+    assert type(given.batch_size) is int
+    assert TeacherSettings(model=Path("runs/a")).model == "runs/a"
 
 
 def test_percentages_and_shares() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minikws.checkpoint import RunConfig
+from minikws.classifiers import open_classifier, open_classifiers
 from minikws.cli.main import main
 from minikws.data.batches import TrainingBatches
 from minikws.data.corpus import Clip, Corpus
@@ -24,7 +25,6 @@ from minikws.settings import (
     TeacherSettings,
     TrainSettings,
 )
-from minikws.teachers import open_teacher, open_teachers
 from minikws.train import Trainer
 from minikws.unlabelled import label_folder, read_labelled
 
@@ -58,7 +58,7 @@ def test_a_run_and_its_export_teach_the_same(run_dir: Path, corpus: Corpus, tmp_
     file = tmp_path / "tones.tflite"
     assert main(["export", str(run_dir), "--out", str(file)]) == 0
     samples = corpus.clean(corpus.partitions["testing"])
-    whole, exported = (open_teacher(path) for path in (run_dir, file))
+    whole, exported = (open_classifier(path) for path in (run_dir, file))
     assert whole.labels == exported.labels == corpus.labels
     logits = exported.logits(samples)
     assert logits.min() >= np.log(np.float32(1 / 512))
@@ -71,9 +71,9 @@ def test_a_teacher_must_know_the_same_labels_and_hear_the_same(
     run_dir: Path, config: RunConfig, corpus: Corpus, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError, match=r"has the labels _silence_.*, this training has a,b"):
-        open_teachers([run_dir], ("a", "b"), sample_rate_hz=16_000, clip_samples=4000)
+        open_classifiers([run_dir], ("a", "b"), sample_rate_hz=16_000, clip_samples=4000)
     with pytest.raises(SettingsError, match=r"takes 4000 samples at 16000 Hz, .* has 16000 at"):
-        open_teachers([run_dir], corpus.labels, sample_rate_hz=16_000, clip_samples=16_000)
+        open_classifiers([run_dir], corpus.labels, sample_rate_hz=16_000, clip_samples=16_000)
     gone = replace(config, teacher=TeacherSettings(model=str(tmp_path / "gone")))
     with pytest.raises(RunError, match=r"there is no run or checkpoint .*gone"):
         Trainer(gone, corpus, tmp_path / "x")

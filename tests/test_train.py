@@ -121,8 +121,11 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
     with pytest.raises(KeyboardInterrupt):
         Trainer(config, corpus, tmp_path / "cut").run(interrupted=interrupted)
     assert load(tmp_path / "cut").step == stop_after
+    (tmp_path / "cut" / "config.json").write_text("{")  # the checkpoint knows it too
     resumed = Trainer(config, corpus, tmp_path / "cut", resume=True)
     assert resumed.step == stop_after
+    stored = json.loads((tmp_path / "cut" / "config.json").read_text())
+    assert stored == json.loads((Path(finished.run_dir) / "config.json").read_text())
     report = resumed.run()
     assert final_weights(report.run_dir) == final_weights(finished.run_dir)
     assert report.confusion_matrix == finished.confusion_matrix

@@ -128,16 +128,16 @@ def _model_of(args: argparse.Namespace) -> str:
 
     Raises
     ------
-    SettingsError : none is given.
+    UsageError : none is given.
     """
-    from minikws.errors import SettingsError
+    from minikws.cli.main import UsageError
 
     if args.graph:
         if args.model:
             args.clip = args.model
         return str(args.graph)
     if not args.model:
-        raise SettingsError("bench needs a model; see minikws bench --help")
+        raise UsageError("bench needs a model; see minikws bench --help")
     return str(args.model)
 
 

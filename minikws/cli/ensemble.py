@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minikws.errors import SettingsError
+
+if TYPE_CHECKING:
+    from minikws.pipeline import Model
 
 Record = Mapping[str, Any]
 
@@ -22,33 +25,37 @@ def models_and_clips(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words[:count]), list(words[count:])
 
 
-def together(names: Sequence[str], answers: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
-    """Return the records of `pipeline.label_clips` with the mean of all models' scores.
-
-    Parameters
-    ----------
-    names : of the models, for messages.
-    answers : the records of each model for the same clips. `output` is the first model's.
+def need_alike(names: Sequence[str], models: Sequence[Model]) -> None:
+    """Refuse models whose scores have no mean, before the work begins.
 
     Raises
     ------
     SettingsError : models of other labels, or of other clip lengths.
     """
-    first, *others = answers
-    for name, other in zip(names[1:], others, strict=True):
-        if _labels(first) != _labels(other):
+    first = models[0]
+    for name, other in zip(names, models, strict=True):
+        if set(first.labels) != set(other.labels):
             raise SettingsError(
-                f"{names[0]} has the labels {','.join(sorted(_labels(first)))}, {name} "
-                f"{','.join(sorted(_labels(other)))}; only models of the same labels can be "
-                "averaged"
+                f"{names[0]} has the labels {','.join(first.labels)}, {name} "
+                f"{','.join(other.labels)}; only models of the same labels can be averaged"
             )
-        if _stretches(first) != _stretches(other):
+        lengths = [model.frontend.settings.clip_ms for model in (first, other)]
+        if lengths[0] != lengths[1]:
             raise SettingsError(
-                f"{names[0]} and {name} cut the clips into other stretches; only models of the "
-                "same clip length can be averaged"
+                f"{names[0]} takes clips of {lengths[0]:g} ms, {name} of {lengths[1]:g}; only "
+                "models of the same clip length can be averaged"
             )
+
+
+def together(answers: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
+    """Return the records of `pipeline.label_clips` with the mean of all models' scores.
+
+    Parameters
+    ----------
+    answers : the records of each model for the same clips. `output` is the first model's.
+    """
     averaged = []
-    for same in zip(first, *others, strict=True):
+    for same in zip(*answers, strict=True):
         sums = {score["label"]: 0.0 for score in same[0]["scores"]}
         for record in same:
             for score in record["scores"]:
@@ -57,11 +64,3 @@ def together(names: Sequence[str], answers: Sequence[Sequence[Record]]) -> list[
         scores = [{"label": label, "score": score} for label, score in ranked]
         averaged.append({**same[0], "scores": scores})
     return averaged
-
-
-def _labels(records: Sequence[Record]) -> set[str]:
-    return {score["label"] for score in records[0]["scores"]}
-
-
-def _stretches(records: Sequence[Record]) -> list[tuple[str, int]]:
-    return [(record["file"], record.get("start_ms", 0)) for record in records]

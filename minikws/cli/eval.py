@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 
 from minikws.cli.corpus_options import add_corpus_options
+from minikws.cli.frontend_options import add_missing_options
 from minikws.cli.output import Output
 from minikws.cli.tta_option import add_tta_option, copies_from
 from minikws.cli.worker_options import add_worker_options, workers_from
@@ -24,13 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("model", metavar="MODEL", help="a run's folder, a checkpoint or a .tflite file")
     add("--data-dir", metavar="DIR", help="default: the run's own")
     add("--partition", choices=PARTITION_NAMES, default="testing", help="default testing")
-    add("--labels", metavar="FILE_OR_LIST", help="for a model file that holds none")
-    add(
-        "--frontend",
-        "--preprocess",
-        metavar="KIND",
-        help="for a model file that names none; settings may follow, as average,hop_ms=20",
-    )
+    add_missing_options(add)
     add("--png", metavar="FILE", help="draw the confusion matrix")
     add("--csv", metavar="FILE", help="write lines fname,label: Kaggle's submission form")
     add(

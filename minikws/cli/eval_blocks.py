@@ -15,12 +15,12 @@ from uuid import uuid4
 import numpy as np
 
 from minikws._typing import Array, Int64, Samples
-from minikws.cli.classifiers import Classifier, open_classifier
+from minikws.classifiers import Classifier, open_classifier
 from minikws.cli.corpus_options import corpus_overrides, need_data_dir
 from minikws.cli.tta_option import copies_from
 from minikws.data.corpus import Clip, Corpus
 from minikws.data.evaluate import BLOCK, predict_labels
-from minikws.errors import SettingsError
+from minikws.errors import CorpusError, SettingsError
 from minikws.labels import SILENCE, UNKNOWN, fold_labels, read_label_map, read_labels
 from minikws.metrics import fold_scores
 from minikws.settings import CorpusSettings
@@ -55,7 +55,7 @@ def open_exam(args: argparse.Namespace) -> Exam:
     MinikwsError : a model, map or corpus that cannot be read or does not fit the others.
     """
     classifier = open_classifier(
-        Path(args.model),
+        args.model,
         labels=read_labels(args.labels) if args.labels else None,
         frontend=args.frontend,
     )
@@ -68,6 +68,11 @@ def open_exam(args: argparse.Namespace) -> Exam:
         if args.partition == "all"
         else parts[args.partition]
     )
+    if not clips:
+        raise CorpusError(
+            f"no clip of {corpus.folder} falls into the {args.partition} partition; name another "
+            "--partition, or give a percentage above 0"
+        )
     scores = scores_for(classifier, becomes if args.map else None, copies_from(args))
     return Exam(classifier, labels, becomes, scores, corpus, clips, messages)
 
@@ -119,7 +124,7 @@ def scores_for(
 ) -> Callable[[Samples], Array]:
     """Return what is asked for scores: the model, averaged over copies of a clip, then folded."""
     if becomes is None and not copies:
-        return classifier.classify
+        return classifier.logits
     rate = classifier.frontend.settings.sample_rate_hz
     mean = averaged(classifier.probabilities, copies, sample_rate_hz=rate)
     if becomes is None:

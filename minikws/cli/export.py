@@ -22,7 +22,6 @@ from minikws.cli.firmware.export import (
     check_run_options,
     export_file,
     firmware_of_run,
-    is_model_file,
     say_written,
 )
 from minikws.cli.output import Output
@@ -91,7 +90,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Convert, write, and say what quantisation changed."""
-    from minikws.errors import SettingsError
+    from minikws.classifiers import is_model_file
+    from minikws.cli.main import UsageError
     from minikws.files import write_file
     from minikws.quant import is_quantization_aware, to_float_graph
     from minikws.runs import load_network, run_folder
@@ -102,8 +102,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     explain(args, WITHOUT_MEANING, out)
     source = args.run or args.start_checkpoint
     if not source:
-        raise SettingsError("nothing to export; name a run's folder or a checkpoint file")
-    if is_model_file(source):
+        raise UsageError("nothing to export; name a run's folder or a checkpoint file")
+    if is_model_file(Path(source)):
         return export_file(source, args, out)
     check_run_options(args)
     found, frontend, network = load_network(source)

@@ -93,6 +93,7 @@ def _draw(found: ClipFeatures) -> Path:
                 centers_hz=getattr(frontend, "centers_hz", None),
                 title=what if several else f"{found.clip.name}: {what}",
                 value_label="feature",
+                logarithmic=settings.kind in ("spectrogram", "average"),
             )
         )
     path = Path(f"{found.target}.png")

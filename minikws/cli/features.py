@@ -108,13 +108,15 @@ def find_clips(words: Sequence[str]) -> list[tuple[Path, Path]]:
 
     Raises
     ------
-    SettingsError : no clip was named, or two clips would share their results' name.
+    UsageError : no clip was named.
+    SettingsError : two clips would share their results' name.
     AudioError : a folder without a WAV file.
     """
+    from minikws.cli.main import UsageError
     from minikws.errors import AudioError, SettingsError
 
     if not words:
-        raise SettingsError("no clip to compute features of; name a WAV file or a folder of them")
+        raise UsageError("no clip to compute features of; name a WAV file or a folder of them")
     clips: list[tuple[Path, Path]] = []
     for word in words:
         path = Path(word)

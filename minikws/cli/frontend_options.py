@@ -1,9 +1,9 @@
-"""Options that describe a frontend, shared by `train` and `features`."""
+"""Options that describe a frontend, or name the one of a model file that says nothing of it."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,6 +48,17 @@ def add_frontend_options(parser: argparse.ArgumentParser, *, clip_help: str) -> 
     add("--micro-variant", metavar="NAME", help="tensorflow (default), preprocessor, pymicro")
 
 
+def add_missing_options(add: Callable[..., Any]) -> None:
+    """Add what a model file of others may lack: its labels and its frontend."""
+    add("--labels", metavar="FILE_OR_LIST", help="for a model file that holds none")
+    add(
+        "--frontend",
+        "--preprocess",
+        metavar="KIND",
+        help="for a model file that names none; settings may follow, as average,hop_ms=20",
+    )
+
+
 def given_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were given on the command line, by their field names."""
     return {
@@ -71,10 +82,7 @@ def frontend_from(
     ------
     SettingsError : an unknown kind, or settings that cannot work.
     """
-    from minikws.errors import SettingsError, nearest
-    from minikws.frontend import FRONTENDS, make_frontend
+    from minikws.frontend import make_frontend
 
-    if kind not in FRONTENDS:
-        raise SettingsError(f"unknown frontend {kind!r}; {nearest(kind, FRONTENDS)}")
-    count = FRONTENDS[kind].settings_class.feature_count(args.feature_bin_count)
+    count = make_frontend(kind).settings.feature_count(args.feature_bin_count)
     return make_frontend({**(stored or {"kind": kind}), **given_settings(args), **count})

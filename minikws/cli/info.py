@@ -145,6 +145,11 @@ def _architecture(args: argparse.Namespace, out: Output) -> int:
     from minikws.models import ARCHITECTURES
     from minikws.models.own import is_own, own_architecture
 
+    if Path(args.model).is_dir():
+        raise SettingsError(
+            f"{args.model} is a folder, expected a file or an architecture; a run is exported "
+            f"first: minikws export {args.model} --out model.tflite"
+        )
     if args.model not in ARCHITECTURES and not is_own(args.model):
         files = sorted(p.name for p in Path(args.model).parent.glob("*.tflite"))
         raise MinikwsError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from minikws.cli.interrupt import Interrupt
@@ -67,7 +69,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
     )
     if args.resume:
         out.say(f"going on after step {trainer.step}")
-    report = _train(trainer, args.summaries_dir, out)
+    try:
+        report = _train(trainer, args.summaries_dir, out)
+    except KeyboardInterrupt:
+        out.say(
+            f"stopped after step {trainer.step}; go on from the newest checkpoint with: "
+            f"minikws train --resume --run-dir {shlex.quote(str(trainer.run_dir))}"
+        )
+        raise
     page = None if args.no_report else _write_report(trainer, out)
     out.result({**asdict(report), "report": page})
     out.answer(confusion_table(report.confusion_matrix, report.labels))
@@ -166,6 +175,18 @@ def _describe_corpus(config: RunConfig, corpus: Corpus, out: Output) -> None:
             out.warn(f"the label {label} has no clip and can never be learnt{why}; {remedy}")
         elif len(clips) < 10:
             out.warn(f"{label} has only {len(clips)} clips; several hundred are usual")
+    for part in ("validation", "testing"):
+        if not corpus.partitions[part]:
+            out.warn(
+                f"no clip falls into the {part} partition, and its accuracy means nothing; record "
+                f"more speakers, or give a larger --{part}-percentage"
+            )
+    clip_ms, shift_ms = config.frontend["clip_ms"], config.augment.time_shift_ms
+    if 2 * shift_ms > clip_ms:
+        out.warn(
+            f"words are moved by up to {shift_ms:g} ms in clips of {clip_ms:g} ms, and many leave "
+            "them; give a smaller --time-shift-ms"
+        )
     if "silence" in config.corpus.wanted_words and config.corpus.silence:
         out.warn(
             "the wanted word 'silence' stands beside minikws' own label _silence_; "
@@ -174,12 +195,15 @@ def _describe_corpus(config: RunConfig, corpus: Corpus, out: Output) -> None:
 
 
 def _dry_run(config: RunConfig, corpus: Corpus, out: Output) -> int:
-    import numpy as np
+    from minikws.train import Trainer
 
-    from minikws.runs import build
+    with TemporaryDirectory() as folder:  # all that a training refuses, it refuses here
 
-    frontend, network = build(config, np.random.default_rng(0))
-    settings = frontend.settings
+        def say(text: str) -> None:
+            out.say(text.partition(f"; see {folder}")[0])  # it goes with the folder
+
+        trainer = Trainer(config, corpus, folder, on_message=say)
+    network, settings = trainer.network, trainer.frontend.settings
     shape = (settings.n_frames, settings.n_features)
     unknown = {
         word: n

@@ -23,6 +23,7 @@ from minikws.data.splits import PARTITIONS, SPEAKER_MARK, Partition
 from minikws.data.survey import ClipFacts, Survey, survey_folder
 from minikws.errors import CorpusError
 from minikws.labels import BACKGROUND_FOLDER
+from minikws.settings import ClipSettings, CorpusSettings
 
 FEW_CLIPS = 10
 FEW_SPEAKERS = 3
@@ -111,9 +112,16 @@ def check_corpus(
 
     Raises
     ------
+    SettingsError : words, a rate, a length or percentages that no training takes.
     CorpusError : no such folder, or not one clip in it that can be used.
     """
     folder = Path(folder)
+    ClipSettings(sample_rate_hz=sample_rate_hz, clip_ms=clip_ms)
+    CorpusSettings(
+        wanted_words=tuple(wanted_words) or ("any",),
+        validation_pct=validation_pct,
+        testing_pct=testing_pct,
+    )
     look = survey_folder(
         Survey(folder, tuple(wanted_words), sample_rate_hz, clip_ms),
         validation_pct=validation_pct,

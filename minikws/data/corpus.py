@@ -21,7 +21,7 @@ from minikws._typing import Int16, Int64
 from minikws.audio import folder_wavs, read_clip
 from minikws.data.splits import PARTITIONS, Partition, split_of
 from minikws.errors import CorpusError, nearest
-from minikws.labels import BACKGROUND_FOLDER, SILENCE, UNKNOWN, label_order
+from minikws.labels import BACKGROUND_FOLDER, SILENCE, UNKNOWN, check_words, label_order
 from minikws.settings import DEFAULT_SEED, CorpusSettings
 
 # Decoded clips kept in memory; beyond it clips are read again from disk.
@@ -60,6 +60,7 @@ class Corpus:
 
     Raises
     ------
+    SettingsError : a wanted word twice, or one of minikws' own labels.
     CorpusError : no such folder, no clip in it, a wanted word without a clip, background noise
         missing or too short.
 
@@ -83,6 +84,7 @@ class Corpus:
         self._samples: dict[Path, Int16] = {}
         self._cached_bytes = 0
         wanted = self.settings.wanted_words
+        check_words(wanted)
         self.labels = label_order(
             wanted, silence=self.settings.silence, unknown=self.settings.unknown
         )

@@ -18,6 +18,7 @@ from minikws._typing import Samples
 from minikws.audio import read_wav, resample, write_wav
 from minikws.data.splits import SPEAKER_MARK, speaker_of
 from minikws.errors import AudioError, CorpusError, SettingsError
+from minikws.settings.clip import LONGEST_MS
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,15 @@ def slice_recordings(
 
     Raises
     ------
-    SettingsError : a length, distance, number or gain that makes no sense.
-    AudioError : a recording cannot be read; nothing of it is written.
+    SettingsError : a length, distance, number or gain that makes no sense; a recording twice.
+    AudioError : a recording cannot be read, or is shorter than a clip; nothing is written then.
     CorpusError : `out` holds clips of one of the recordings already; nothing is written then.
     MissingExtraError : a recording has another rate, and soxr is not installed.
     """
     hop_ms = clip_ms if hop_ms is None else hop_ms
     _check(clip_ms, hop_ms, n_loudest, gain_db, sample_rate_hz)
     out = Path(out)
+    _check_recordings([Path(path) for path in recordings], clip_ms)
     _check_free(out, {source_of(path) for path in recordings})
     sliced = []
     taken: dict[str, int] = {}
@@ -120,11 +122,6 @@ def slice_recordings(
         rate = sample_rate_hz or wav.sample_rate_hz
         samples = resample(np.ascontiguousarray(wav.samples[:, 0]), wav.sample_rate_hz, rate)
         n_clip, n_hop = round(clip_ms * rate / 1000), max(1, round(hop_ms * rate / 1000))
-        if len(samples) < n_clip:
-            raise AudioError(
-                f"{path} lasts {1000 * len(samples) / rate:.0f} ms, a clip {clip_ms:g} ms; "
-                "leave it out, or give a shorter --clip-duration-ms"
-            )
         if n_loudest is None:
             starts = regular_starts(len(samples), n_clip, n_hop)
         else:
@@ -169,10 +166,10 @@ def _covered(starts: Iterable[int], n_clip: int) -> int:
 def _check(
     clip_ms: float, hop_ms: float, n_loudest: int | None, gain_db: float, rate: int | None
 ) -> None:
-    if not (clip_ms >= 10 and hop_ms > 0):
+    if not (10 <= clip_ms < LONGEST_MS and 0 < hop_ms < LONGEST_MS):
         raise SettingsError(
-            f"clips of {clip_ms:g} ms every {hop_ms:g} ms cannot be cut; give 10 ms or more, "
-            "and a positive distance"
+            f"clips of {clip_ms:g} ms every {hop_ms:g} ms cannot be cut; give 10 ms or more (below "
+            f"{LONGEST_MS:g}), and a positive distance"
         )
     if n_loudest is not None and n_loudest < 1:
         raise SettingsError(f"{n_loudest} loudest stretches leave no clip; give 1 or more")
@@ -182,6 +179,22 @@ def _check(
         raise SettingsError(
             f"the rate {rate} is not a whole number from 1000 to 384000; give it in Hz"
         )
+
+
+def _check_recordings(paths: Sequence[Path], clip_ms: float) -> None:
+    """Raise before the first clip is written, so that a second try meets an empty folder."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise SettingsError(f"the recording {path} is named twice; name it once")
+        seen.add(path.resolve())
+        wav = read_wav(path)
+        length_ms = 1000 * len(wav.samples) / wav.sample_rate_hz
+        if length_ms < clip_ms:
+            raise AudioError(
+                f"{path} lasts {length_ms:.0f} ms, a clip {clip_ms:g} ms; leave it out, or give a "
+                "shorter --clip-duration-ms"
+            )
 
 
 def _check_free(out: Path, sources: set[str]) -> None:

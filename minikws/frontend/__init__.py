@@ -70,24 +70,24 @@ FRONTENDS: dict[str, type[Average | Mfcc | Micro | Raw | Spectrogram]] = {
 }
 
 
-def make_frontend(settings: Mapping[str, Any] | ClipSettings) -> Frontend:
+def make_frontend(settings: str | Mapping[str, Any] | ClipSettings) -> Frontend:
     """Build the frontend that `settings` describe.
 
     Parameters
     ----------
     settings : a settings record, or its JSON form, {"kind": "micro", …}; what the form leaves out
-        takes its default.
+        takes its default, of a kind alone, "micro", all.
 
     Raises
     ------
     SettingsError : no kind, an unknown one, or a setting that cannot work.
     """
+    if isinstance(settings, str):
+        settings = {"kind": settings}
     stored = settings.to_json() if isinstance(settings, ClipSettings) else settings
     kind = stored.get("kind")
     if not isinstance(kind, str) or kind not in FRONTENDS:
-        raise SettingsError(
-            f"expected a frontend's kind, found {kind!r}; {nearest(str(kind), FRONTENDS)}"
-        )
+        raise SettingsError(f"unknown frontend {kind!r}; {nearest(str(kind), FRONTENDS)}")
     frontend: Any = FRONTENDS[kind]
     made: Frontend = frontend(frontend.settings_class.from_json(stored))
     return made

@@ -8,6 +8,7 @@ from minikws.models import (  # noqa: F401
     svdf_stream,
     tc_resnet,
 )
+from minikws.models.cost import Cost, costs
 from minikws.models.registry import (
     ARCHITECTURES,
     Architecture,
@@ -23,9 +24,11 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Builder",
+    "Cost",
     "Recipe",
     "Stack",
     "architecture",
     "build",
+    "costs",
     "enter",
 ]

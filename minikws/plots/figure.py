@@ -30,7 +30,20 @@ def new_figure(
 
 
 def finish(figure: Figure, path: str | Path | None) -> Figure:
-    """Write the figure where a path is given, and return it."""
+    """Write the figure where a path is given, and return it.
+
+    Names stand in it as they are: a file or a word may hold a $, which begins no formula.
+    """
+    text_class = import_extra("matplotlib.text", extra="plots", purpose="drawing a picture").Text
+    powers = [  # of ten, on a logarithmic axis: the only formulas
+        text
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if axis.get_scale() != "linear"
+        for text in axis.get_ticklabels()
+    ]
+    for text in figure.findobj(text_class):
+        text.set_parse_math(text in powers)
     if path is not None:
         ending = Path(path).suffix.lower()
         if ending not in FORMATS:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_TICKS = 8  # of a feature axis
+LEAST_SHARE = 1e-6  # of the largest value that a logarithmic picture tells from nothing
 
 
 def draw_waveform(
@@ -57,6 +58,8 @@ class FeaturePicture:
         middle of its window, and one sound of all frontends at one place.
     centers_hz : (F,) the frequency that stands beside a channel; None: channel numbers alone.
     value_label : what the colors mean, beside the color bar.
+    logarithmic : the colors follow the logarithm, down to 1e-6 of the largest value: for powers,
+        of which a linear scale shows the loudest alone.
     """
 
     features: Array
@@ -65,6 +68,7 @@ class FeaturePicture:
     centers_hz: Array | None = None
     title: str = "features"
     value_label: str = "value"
+    logarithmic: bool = False
 
 
 def draw_features(
@@ -144,8 +148,13 @@ def _check_picture(picture: FeaturePicture) -> None:
 def _draw_picture(figure: Figure, axes: Any, picture: FeaturePicture) -> None:
     n_frames, n_features = np.shape(picture.features)
     start_ms, end_ms = picture.start_ms, picture.start_ms + n_frames * picture.hop_ms
+    features, norm = np.asarray(picture.features), None
+    if picture.logarithmic and features.max() > 0:
+        features = np.maximum(features, LEAST_SHARE * features.max())
+        norm = "log"
     image = axes.imshow(
-        np.asarray(picture.features).T,
+        features.T,
+        norm=norm,
         origin="lower",
         aspect="auto",
         interpolation="nearest",

@@ -63,11 +63,9 @@ def draw_confusion_matrix(
         )
     rows = [f"{label}  ({total:g})" for label, total in zip(labels, totals, strict=True)]
     across = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    # A label is a folder's name and may hold a $, which is no formula.
-    axes.set_xticks(np.arange(n_labels), labels, parse_math=False, **across)
-    axes.set_yticks(np.arange(n_labels), rows, parse_math=False)
-    axes.set_title(title, parse_math=False)
-    axes.set(xlabel="predicted", ylabel="true (clips)")
+    axes.set_xticks(np.arange(n_labels), labels, **across)
+    axes.set_yticks(np.arange(n_labels), rows)
+    axes.set(title=title, xlabel="predicted", ylabel="true (clips)")
     figure.colorbar(image, ax=axes, label="share of the row", fraction=0.04)
     return finish(figure, path)
 
@@ -124,7 +122,8 @@ def draw_curves(
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         for step in changes if len(changes) <= MOST_RATE_CHANGES else ():
-            axes.axvline(step, color="gray", linestyle=":", linewidth=1)
+            note = "learning rate changes" if axes is left and step == changes[0] else None
+            axes.axvline(step, color="gray", linestyle=":", linewidth=1, label=note)
     left.set(title="loss", ylabel="cross entropy")
     left.set_ylim(bottom=0)
     left.legend(loc="upper right")

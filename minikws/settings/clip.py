@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
-from minikws.errors import SettingsError, nearest
-from minikws.settings._require import require
+from minikws.errors import nearest
+from minikws.settings._require import require, settle_types
 
 S = TypeVar("S", bound="ClipSettings")
+
+LONGEST_MS = 1e7  # some hours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +38,20 @@ class ClipSettings:
     hop_ms: float = 10.0
 
     def __post_init__(self) -> None:
+        settle_types(self)
         rate = self.sample_rate_hz
         require(
-            isinstance(rate, int) and 1000 <= rate <= 384_000,
+            1000 <= rate <= 384_000,
             f"sample_rate_hz={rate} is not a whole number from 1000 to 384000; give the rate in Hz",
         )
-        for name in ("window_ms", "hop_ms", "clip_ms"):
+        for name, usual in (("window_ms", 30), ("hop_ms", 10), ("clip_ms", 1000)):
             value = getattr(self, name)
-            require(
-                0 < value < 1e7 and int(rate * value / 1000) >= 1,
-                f"{name}={value:g} is shorter than one sample at {rate} Hz"
-                f"; give milliseconds, such as {10 if name == 'hop_ms' else 30}",
-            )
+            fault = ""
+            if not value < LONGEST_MS:
+                fault = f"not below {LONGEST_MS:g}"
+            elif rate * value / 1000 < 1:
+                fault = f"shorter than one sample at {rate} Hz"
+            require(not fault, f"{name}={value:g} is {fault}; give milliseconds, such as {usual}")
         require(
             self.window_samples >= 2,
             f"window_ms={self.window_ms:g} holds a single sample at {rate} Hz; "
@@ -124,10 +128,4 @@ class ClipSettings:
             require(
                 name in known, f"{cls.kind} has no setting {name!r}; {nearest(name, sorted(known))}"
             )
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise SettingsError(
-                f"the {cls.kind} frontend's settings hold a value of a wrong type ({error}); "
-                "numbers are expected"
-            ) from error
+        return cls(**values)

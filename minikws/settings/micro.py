@@ -46,7 +46,7 @@ class MicroSettings(ClipSettings):
             f"unknown micro variant {self.variant!r}; {nearest(str(self.variant), MICRO_VARIANTS)}",
         )
         require(
-            isinstance(self.n_mels, int) and 1 <= self.n_mels <= 1000,
+            1 <= self.n_mels <= 1000,
             f"n_mels={self.n_mels} is not a whole number from 1 to 1000; 40 is usual",
         )
         nyquist = self.sample_rate_hz / 2
@@ -65,7 +65,7 @@ class MicroSettings(ClipSettings):
         ):
             value = getattr(self, name)
             require(
-                isinstance(value, int) and low <= value <= high,
+                low <= value <= high,
                 f"{name}={value} is not a whole number from {low} to {high}; see MicroSettings",
             )
         for name, largest in (("pcan_strength", 10.0), ("pcan_offset", 1e9)):
@@ -74,9 +74,6 @@ class MicroSettings(ClipSettings):
                 0 <= value <= largest,
                 f"{name}={value:g} is not between 0 and {largest:g}; see MicroSettings",
             )
-        for name in ("enable_pcan", "enable_log"):
-            value = getattr(self, name)
-            require(isinstance(value, bool), f"{name}={value!r} is not a yes or no; give a bool")
         require(
             self.fft_size >= 4,
             f"window_ms={self.window_ms:g} holds {self.window_samples} samples at "

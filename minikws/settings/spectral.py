@@ -24,13 +24,6 @@ class SpectrogramSettings(ClipSettings):
 
     magnitude_squared: bool = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        value = self.magnitude_squared
-        require(
-            isinstance(value, bool), f"magnitude_squared={value!r} is not a yes or no; give a bool"
-        )
-
     @property
     def n_bins(self) -> int:
         """FFT bins of a frame."""
@@ -64,7 +57,7 @@ class MfccSettings(ClipSettings):
         for name in ("n_mels", "n_mfcc"):
             value = getattr(self, name)
             require(
-                isinstance(value, int) and 1 <= value <= 1000,
+                1 <= value <= 1000,
                 f"{name}={value} is not a whole number from 1 to 1000; 40 is usual",
             )
         require(
@@ -106,7 +99,7 @@ class AverageSettings(ClipSettings):
         super().__post_init__()
         count = self.feature_bin_count
         require(
-            isinstance(count, int) and 1 <= count <= self.n_bins,
+            1 <= count <= self.n_bins,
             f"feature_bin_count={count} is not a whole number from 1 to {self.n_bins}, the FFT "
             f"bins of a window of {self.window_samples} samples; {min(40, self.n_bins)} works",
         )

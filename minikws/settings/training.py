@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minikws.errors import nearest
-from minikws.settings._require import require
+from minikws.settings._require import require, settle_types
 
 DEFAULT_SEED = 59185  # input_data.py, RANDOM_SEED
 SCHEDULES = ("phases", "cosine", "plateau")
@@ -32,6 +32,7 @@ class CorpusSettings:
     testing_pct: float = 10.0
 
     def __post_init__(self) -> None:
+        settle_types(self)
         require(len(self.wanted_words) > 0, "no wanted word; name one or more, such as yes,no")
         for name in ("silence_pct", "unknown_pct"):
             value = getattr(self, name)
@@ -70,6 +71,7 @@ class AugmentSettings:
     frequency_mask_bins: int = 5
 
     def __post_init__(self) -> None:
+        settle_types(self)
         for name in ("background_volume", "background_frequency", "lead_in_share"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}={value:g} is not between 0 and 1; give a share")
@@ -121,6 +123,7 @@ class TrainSettings:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
+        settle_types(self)
         require(
             self.schedule in SCHEDULES,
             f"unknown schedule {self.schedule!r}; {nearest(str(self.schedule), SCHEDULES)}",
@@ -194,6 +197,7 @@ class TeacherSettings:
     share: float = 0.5
 
     def __post_init__(self) -> None:
+        settle_types(self)
         require(
             0 < self.temperature <= 1000,
             f"temperature={self.temperature:g} is not above 0 and at most 1000; 2 to 10 are usual",
@@ -220,6 +224,7 @@ class PseudoSettings:
     share: float = 0.6
 
     def __post_init__(self) -> None:
+        settle_types(self)
         for name in ("threshold", "share"):
             value = getattr(self, name)
             require(

@@ -128,13 +128,13 @@ def test_the_tutorials_spelling(model: Path, capsys: pytest.CaptureFixture[str])
 def test_bad_input_is_one_sentence(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refusal(*argv: str | Path) -> str:
+    def refusal(*argv: str | Path, code: int = 1) -> str:
         capsys.readouterr()
-        assert main(["bench", *map(str, argv), "--quiet"]) == 1
+        assert main(["bench", *map(str, argv), "--quiet"]) == code
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    assert "bench needs a model" in refusal()
+    assert "bench needs a model" in refusal(code=2)
     assert "--rounds 0 is below 1" in refusal(model, "--rounds", "0")
     assert "--budget-ms 0.0 is not above 0" in refusal(model, "--budget-ms", "0")
     assert "--max-secs nan is not above 0" in refusal(model, "--max-secs", "nan")

@@ -305,6 +305,8 @@ def test_ctrl_c_saves_and_resume_ends_with_the_same_weights(
     assert process.returncode == 130, shown
     assert "Traceback" not in shown
     stopped_at = load(cut).step
+    assert f"stopped after step {stopped_at}; go on" in shown
+    assert f"minikws train --resume --run-dir {cut}" in shown
     assert 0 < stopped_at < 150
     resumed = subprocess.run(
         [sys.executable, "-m", "minikws", "train", "--resume", "--run-dir", cut, "--json"],
@@ -381,7 +383,7 @@ def test_no_permission_for_the_runs_folder(
 
 
 def test_export_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nothing to export" in refusal(capsys, "export")
+    assert "nothing to export" in refusal(capsys, "export", code=2)
     assert "no run or checkpoint" in refusal(capsys, "export", tmp_path / "nowhere")
     (tmp_path / "x.npz").write_bytes(b"text")
     assert "x.npz is not a checkpoint" in refusal(capsys, "export", tmp_path / "x.npz")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minikws.audio import read_clip, write_wav
-from minikws.cli.classifiers import open_classifier
+from minikws.classifiers import open_classifier
 from minikws.cli.main import main
 from minikws.runs import load_network, open_corpus
 
@@ -169,3 +169,17 @@ def test_a_submission(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     columns = columns[[label != "_silence_" for label in found["labels"]]].sum(0)
     for label, count in zip(found["labels"], columns, strict=True):
         assert labels.count(label.strip("_")) == count
+
+
+def test_a_run_has_its_own_labels_and_frontend(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in (["--frontend", "mfcc"], ["--labels", "a,b,c,d"]):
+        assert main(["eval", str(run_dir), *option]) == 1
+        assert "is a run, which has its labels and its frontend" in capsys.readouterr().err
+
+
+def test_an_accuracy_of_nothing_is_none(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = ["--validation-percentage", "0", "--testing-percentage", "0"]
+    assert main(["eval", str(run_dir), *nothing]) == 1
+    assert "falls into the testing partition; name another" in capsys.readouterr().err

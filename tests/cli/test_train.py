@@ -160,6 +160,7 @@ def test_numbers_and_switches_reach_the_settings(
     [
         (["--schedule", "cosinus"], "unknown schedule 'cosinus'; did you mean cosine?"),
         (["--schedule", "cosine", "--steps", "2,1"], "one number of steps and one rate"),
+        (["--optimizer", "adamm"], "unknown optimizer 'adamm'; did you mean adam?"),
         (["--batch-size", "0"], "batch_size=0 is below 1"),
         (["--class-weights", "balance"], "unknown class_weights 'balance'"),
         (["--class-weights", "1,2"], "class_weights holds 2 numbers, the labels are 4"),
@@ -197,6 +198,16 @@ def test_train_refuses_in_one_sentence(
 ) -> None:
     argv = ["--data-dir", tone_corpus, *TINY, "--run-dir", tmp_path / "x", *options]
     assert words in refusal(capsys, *argv)
+    assert words in refusal(capsys, *argv, "--dry-run")
+
+
+def test_warnings_before_a_training(tone_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    nothing = ["--validation-percentage", "0"]
+    assert train(tone_corpus, "--dry-run", "--time-shift-ms", "200", *nothing) == 0
+    shown = capsys.readouterr().err
+    assert "moved by up to 200 ms in clips of 250 ms" in shown
+    assert "no clip falls into the validation partition, and its accuracy means nothing" in shown
 
 
 def test_a_teacher_with_other_labels(

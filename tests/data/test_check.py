@@ -13,7 +13,7 @@ from minikws.data.check import CorpusReport, Finding, check_corpus, margin_point
 from minikws.data.check_text import SENTENCES, report_record, report_text, sentence
 from minikws.data.fingerprint import ALIKE, fingerprint
 from minikws.data.splits import split_of
-from minikws.errors import CorpusError
+from minikws.errors import CorpusError, SettingsError
 
 # Speakers by partition under the hash rule.
 NAMES = [f"{number:08x}" for number in range(400)]
@@ -131,6 +131,30 @@ def test_nothing_usable_shows_the_layout(
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no folder .*nowhere; .*data synth"):
         check_corpus(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sample_rate_hz": -1}, "sample_rate_hz=-1 is not"),
+        ({"clip_ms": float("nan")}, "clip_ms=nan is not below"),
+        ({"validation_pct": 60, "testing_pct": 60}, "leave nothing to train on"),
+    ],
+)
+def test_what_no_training_takes(tmp_path: Path, options: dict[str, float], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        check_corpus(tmp_path, **options)
+
+
+def test_a_rate_that_no_sound_card_has(tmp_path: Path) -> None:
+    """The rate decides how much memory a clip's length takes."""
+    file = tmp_path / "yes" / "a_nohash_0.wav"
+    write_wav(file, chirp(1), 16_000)
+    content = bytearray(file.read_bytes())
+    content[24:28] = struct.pack("<I", 4_000_000_000)
+    file.write_bytes(content)
+    with pytest.raises(CorpusError, match="damaged header: 1 channels, 4000000000 Hz"):
+        check_corpus(tmp_path)
 
 
 def test_other_rates_are_noted_and_a_word_of_its_own_rate_is_a_fault(corpus: Path) -> None:

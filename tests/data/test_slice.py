@@ -105,6 +105,7 @@ def test_another_rate(tmp_path: Path) -> None:
         ({"clip_ms": 5.0}, "clips of 5 ms every 5 ms cannot be cut"),
         ({"hop_ms": 0.0}, "every 0 ms cannot be cut"),
         ({"clip_ms": float("nan")}, "cannot be cut"),
+        ({"clip_ms": float("inf")}, "cannot be cut"),
         ({"n_loudest": 0}, "0 loudest stretches leave no clip"),
         ({"gain_db": 200.0}, "a gain of 200 dB is not between"),
         ({"sample_rate_hz": 4}, "the rate 4 is not"),
@@ -117,10 +118,14 @@ def test_bad_settings(tmp_path: Path, options: dict, sentence: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_recording_shorter_than_a_clip(tmp_path: Path) -> None:
+def test_nothing_is_written_where_one_recording_cannot_be_cut(tmp_path: Path) -> None:
     recording(tmp_path / "a.wav", 0.5)
+    recording(tmp_path / "b.wav", 1.0)
     with pytest.raises(AudioError, match=r"a\.wav lasts 500 ms, a clip 1000 ms"):
-        slice_recordings([tmp_path / "a.wav"], tmp_path / "out")
+        slice_recordings([tmp_path / "b.wav", tmp_path / "a.wav"], tmp_path / "out")
+    with pytest.raises(SettingsError, match=r"the recording .*b\.wav is named twice"):
+        slice_recordings([tmp_path / "b.wav"] * 2, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

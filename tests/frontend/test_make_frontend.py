@@ -40,9 +40,9 @@ def test_settings_are_kept() -> None:
 @pytest.mark.parametrize(
     ("stored", "words"),
     [
-        ({"kind": "micr"}, "found 'micr'; did you mean micro"),
-        ({}, "found None; known are"),
-        ({"kind": 7}, "found 7"),
+        ({"kind": "micr"}, "unknown frontend 'micr'; did you mean micro"),
+        ({}, "unknown frontend None; known are"),
+        ({"kind": 7}, "unknown frontend 7"),
         ({"kind": "micro", "n_mel": 3}, "did you mean n_mels"),
         ({"kind": "micro", "n_mels": "many"}, "many"),
     ],
@@ -50,3 +50,7 @@ def test_settings_are_kept() -> None:
 def test_bad_descriptions_are_refused(stored: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         make_frontend(stored)
+
+
+def test_a_kind_alone_means_its_defaults() -> None:
+    assert make_frontend("micro").settings == MicroSettings()

@@ -25,11 +25,6 @@ def add_firmware_options(parser: argparse.ArgumentParser) -> None:
     add("--frontend", metavar="KIND", help="for a .tflite file that names none")
 
 
-def is_model_file(source: str) -> bool:
-    """Whether what is to be exported is a model file already."""
-    return Path(source).is_file() and Path(source).suffix != ".npz"
-
-
 def export_file(source: str, args: argparse.Namespace, out: Output) -> int:
     """Write C source of a .tflite file, which stays as it is.
 
@@ -44,6 +39,8 @@ def export_file(source: str, args: argparse.Namespace, out: Output) -> int:
     from minikws.tflite.c_source import c_source
     from minikws.tflite.reader import read_model
 
+    path = Path(source)
+    read_model(path)
     for option in ("out", "float", "uint8"):
         if getattr(args, option):
             raise SettingsError(
@@ -57,8 +54,6 @@ def export_file(source: str, args: argparse.Namespace, out: Output) -> int:
             f"{source} is a model file already; give --firmware DIR or --c-array NAME to get "
             "its C source"
         )
-    path = Path(source)
-    read_model(path)
     written = []
     if args.c_array:
         for ending, text in c_source(args.c_array, path.read_bytes(), made_from=path.name).items():
