@@ -80,7 +80,7 @@ def test_info_shows_its_types(model: Path, capsys: pytest.CaptureFixture[str]) -
         ("average,hop=20", "average has no setting 'hop'"),
         ("average,20", "'20' in the frontend 'average,20' is no setting of its own"),
         ("average,hop_ms=20,hop_ms=10", "'hop_ms=10' in the frontend"),
-        ("average,hop_ms=often", "wrong type"),
+        ("average,hop_ms=often", "hop_ms='often' is not a number"),
         ("mean,hop_ms=20", "unknown frontend 'mean'"),
     ],
 )
