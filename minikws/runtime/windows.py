@@ -127,6 +127,9 @@ class Geometry:
                 (sb, sh, sw * self.dilation[1], sw * self.stride[1]),
             )
         )
-        sb, sh, sk, sf = spread.strides
-        strides = (sb, sh * self.stride[0], sf, sk)
+        # Not `spread.strides`: NumPy gives any for an axis of one, as that of a kernel one wide.
+        position = spread.itemsize
+        tap = n_f * position
+        row = kw * tap
+        strides = (n_rows * row, row * self.stride[0], position, tap)
         return np.ndarray((n_clips, n_t, n_f, kh * kw), spread.dtype, spread, 0, strides)

@@ -188,7 +188,7 @@ def test_label_of_a_folder_means_its_wavs(
     right = sum(c["scores"][0]["label"] == "low" for c in found["clips"])
     assert right > 35
     assert "holds no .wav file" in refusal(capsys, "label", model_file, tmp_path)
-    assert "needs a model and a clip" in refusal(capsys, "label", model_file)
+    assert "needs a model and a clip" in refusal(capsys, "label", model_file, code=2)
 
 
 def test_label_resamples_and_says_so(

@@ -377,7 +377,7 @@ def test_what_eval_refuses(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, wav = folder / "tones.tflite", folder / "stream.wav"
-    assert "found neither" in refusal(capsys, "stream", "eval")
+    assert "found neither" in refusal(capsys, "stream", "eval", code=2)
     assert "expected a model and a recording" in refusal(capsys, "stream", "eval", model, code=2)
     bad = tmp_path / "bad.txt"
     bad.write_text("low, 100\nhigh at 200\n")

@@ -16,16 +16,26 @@ from tests.tflite import tiny
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3), (4, 1)])  # 4: beyond the kernel
 @pytest.mark.parametrize("dilation", [(1, 1), (1, 2), (2, 1)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("kernel", [(3, 2), (3, 1), (1, 2), (1, 1)])
+@pytest.mark.parametrize("shape", [(2, 13, 8, 3), (1, 13, 8, 1), (2, 13, 2, 1), (1, 5, 2, 2)])
 def test_the_patches_of_one_channel(
-    stride: tuple[int, int], dilation: tuple[int, int], padding: str
+    shape: tuple[int, int, int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: str,
 ) -> None:
-    graph = tiny.conv(hw=(13, 8), kernel=(3, 2), stride=stride, dilation=dilation, padding=padding)
-    geometry = Geometry.of(Node.of(graph.main, 0, "the model"), (13, 8), (3, 2))
-    x = np.arange(2 * 13 * 8 * 3, dtype=np.float32).reshape(2, 13, 8, 3)
+    n_clips, *hw, n_channels = shape
+    size = (hw[0], hw[1])
+    if padding == "VALID" and (kernel[1] - 1) * dilation[1] >= size[1]:
+        return  # the kernel does not fit
+    graph = tiny.conv(hw=size, kernel=kernel, stride=stride, dilation=dilation, padding=padding)
+    geometry = Geometry.of(Node.of(graph.main, 0, "the model"), size, kernel)
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     padded = geometry.pad(x, -1, np.float32)
     patches = geometry.patches(padded)
-    for channel in range(3):
-        expected = patches[..., channel].reshape(2, *geometry.output, 6)
+    for channel in range(n_channels):
+        expected = patches[..., channel].reshape(n_clips, *geometry.output, -1)
         np.testing.assert_array_equal(geometry.matrices(padded, channel), expected)
 
 
