@@ -116,7 +116,8 @@ class Geometry:
         sb, sh, sw, _ = padded.strides
         n_clips, n_rows, _, _ = padded.shape
         (kh, kw), (n_t, n_f) = self.kernel, self.output
-        if self.dilation[0] > 1 or self.stride[0] > kh:  # rows between those that are seen
+        # Rows between those that are seen; or nothing at all, as damaged files have it.
+        if self.dilation[0] > 1 or self.stride[0] > kh or n_clips == 0:
             return self.patches(padded)[..., channel].reshape(n_clips, n_t, n_f, kh * kw)
         spread = np.ascontiguousarray(
             np.ndarray(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from minikws.runtime import Interpreter
 from minikws.runtime.node import Node
-from minikws.runtime.ops import depthwise_conv_2d
+from minikws.runtime.ops import conv_2d, depthwise_conv_2d
 from minikws.runtime.outputs import LONGEST_RUN, SHORTEST_RUN, Int8Output
 from minikws.runtime.windows import Geometry
 from tests.tflite import tiny
@@ -17,7 +19,9 @@ from tests.tflite import tiny
 @pytest.mark.parametrize("dilation", [(1, 1), (1, 2), (2, 1)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("kernel", [(3, 2), (3, 1), (1, 2), (1, 1)])
-@pytest.mark.parametrize("shape", [(2, 13, 8, 3), (1, 13, 8, 1), (2, 13, 2, 1), (1, 5, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(2, 13, 8, 3), (1, 13, 8, 1), (2, 13, 2, 1), (1, 5, 2, 2), (0, 5, 4, 2)]
+)
 def test_the_patches_of_one_channel(
     shape: tuple[int, int, int, int],
     kernel: tuple[int, int],
@@ -35,7 +39,7 @@ def test_the_patches_of_one_channel(
     padded = geometry.pad(x, -1, np.float32)
     patches = geometry.patches(padded)
     for channel in range(n_channels):
-        expected = patches[..., channel].reshape(n_clips, *geometry.output, -1)
+        expected = patches[..., channel].reshape(n_clips, *geometry.output, math.prod(kernel))
         np.testing.assert_array_equal(geometry.matrices(padded, channel), expected)
 
 
@@ -48,6 +52,17 @@ def test_taps_are_summed_in_runs_as_one_by_one(
     in_runs = Interpreter(graph).invoke(x)
     monkeypatch.setattr(depthwise_conv_2d, "MOST_RUNS", 0)
     np.testing.assert_array_equal(Interpreter(graph).invoke(x), in_runs)
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_no_clip_makes_no_clip(depthwise: bool, channels: int, dtype: str) -> None:
+    graph = tiny.conv(depthwise=depthwise, hw=(7, 6), channels=channels, outputs=2, dtype=dtype)
+    op = depthwise_conv_2d if depthwise else conv_2d
+    state = op.prepare(Node.of(graph.main, 0, "the model"))
+    (y,) = op.evaluate(state, (np.zeros((0, 7, 6, channels), dtype),))
+    assert y.shape == (0, *graph.main.tensors[-1].shape[1:])
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (5, 4), (997, 1), (64, 60)])

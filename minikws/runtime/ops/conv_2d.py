@@ -101,7 +101,7 @@ def evaluate(state: State, inputs: Inputs) -> Outputs:
         for g, (weights, finish) in enumerate(zip(state.weights, state.finish, strict=True))
     ]
     y = results[0] if groups == 1 else np.concatenate(results, axis=1)
-    return (y.reshape(len(x), *state.geometry.output, -1),)
+    return (y.reshape(len(x), *state.geometry.output, y.shape[1]),)
 
 
 def _sums(geometry: Geometry, padded: Array, first: int, depth: int, weights: Array) -> Array:
