@@ -30,6 +30,8 @@ CORPUS_PERCENTAGES = ("silence_pct", "unknown_pct", "validation_pct", "testing_p
 class Classifier:
     """Labels, frontend, and functions from samples (B, N) int16 to numbers (B, L).
 
+    scores : as they come, logits or a file's raw outputs: what asks for their order alone.
+    logits : what a teacher gives; of a model file ln p, so it must end in probabilities.
     probabilities : of a model file its own scores, of a run the softmax of its logits.
     config : the run it came from, where that is known.
     corpus_percentages : how a model file's training cut its corpus, as `CorpusSettings` fields.
@@ -38,6 +40,7 @@ class Classifier:
     name: str
     labels: tuple[str, ...]
     frontend: Frontend
+    scores: Callable[[Samples], Array]
     logits: Callable[[Samples], Float]
     probabilities: Callable[[Samples], Array]
     config: RunConfig | None = None
@@ -75,6 +78,7 @@ def open_classifier(
             str(path),
             model.labels,
             model.frontend,
+            model.outputs,
             lambda samples: _logits(model, samples),
             lambda samples: model.probabilities(model.outputs(samples)),
             corpus_percentages=percentages,
@@ -92,6 +96,7 @@ def open_classifier(
         str(path),
         found.config.labels,
         maker,
+        logits,
         logits,
         lambda samples: softmax(logits(samples)),
         found.config,

@@ -124,7 +124,7 @@ def scores_for(
 ) -> Callable[[Samples], Array]:
     """Return what is asked for scores: the model, averaged over copies of a clip, then folded."""
     if becomes is None and not copies:
-        return classifier.logits
+        return classifier.scores
     rate = classifier.frontend.settings.sample_rate_hz
     mean = averaged(classifier.probabilities, copies, sample_rate_hz=rate)
     if becomes is None:

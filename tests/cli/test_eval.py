@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from minikws.audio import read_clip, write_wav
 from minikws.classifiers import open_classifier
 from minikws.cli.main import main
+from minikws.quant import to_float_graph
 from minikws.runs import load_network, open_corpus
+from minikws.tflite import attach, write_model
 
 TRAIN = [
     *("--wanted-words", "low,high", "--silence-percentage", "25", "--unknown-percentage", "50"),
@@ -67,6 +70,28 @@ def test_a_map_folds_truth_and_prediction(
 
     assert main(["eval", str(run_dir), "--map", str(tmp_path / "map.txt")]) == 0
     assert "true \\ predicted  _silence_  tone" in capsys.readouterr().out
+
+
+def test_outputs_that_are_no_probabilities_keep_their_order(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file may end before the softmax, and all its outputs lie below zero."""
+    found, frontend, network = load_network(run_dir)
+    weights = network.weights()
+    (bias,) = (name for name in weights if name.endswith("fc.b"))
+    network.load_weights({**weights, bias: weights[bias] - 100})
+    graph = to_float_graph(network)
+    (subgraph,) = graph.subgraphs
+    *ops, softmax = subgraph.ops
+    assert softmax.name == "SOFTMAX"
+    logits = replace(subgraph, ops=tuple(ops), outputs=(softmax.inputs[0],))
+    file = tmp_path / "logits.tflite"
+    info = {"labels": list(found.config.labels), "frontend": frontend.settings.to_json()}
+    cut = replace(graph, subgraphs=(logits,), signature=None)
+    file.write_bytes(write_model(attach(cut, info)))
+    corpus = ("--data-dir", found.config.data_dir, "--partition", "all", *TRAIN[2:6])
+    by_run, by_file = (answer(capsys, "eval", model, *corpus) for model in (run_dir, file))
+    assert by_file["confusion_matrix"] == by_run["confusion_matrix"]
 
 
 def test_a_map_of_each_label_to_itself_changes_nothing(
