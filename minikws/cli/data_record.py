@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minikws.cli.output import Output
+from minikws.cli.output import Output, draw_over
 
 if TYPE_CHECKING:
     from minikws.streaming.take import SoundReader, Take
@@ -144,21 +144,15 @@ def record(
     background = reader.read(0)
     for number in COUNTDOWN:
         if lives:
-            draw(f"{where}: in {number} say  {word}")
+            draw_over(f"{where}: in {number} say  {word}")
         background = reader.read(samples(BEAT_MS))
     if lives:
-        draw(f"{where}: >>> say  {word}  <<<")
+        draw_over(f"{where}: >>> say  {word}  <<<")
     n_clip = samples(args.clip_duration_ms)
     n_heard = n_clip + samples(LATE_MS)
     sound = reader.read(n_heard)
     if lives:
-        draw("")
+        draw_over()
     if len(sound) < n_heard:
         return None
     return judge(sound, background, clip_samples=n_clip, sample_rate_hz=args.sample_rate)
-
-
-def draw(text: str) -> None:
-    """Write over the terminal's line."""
-    sys.stderr.write(f"\r\x1b[K{text}")
-    sys.stderr.flush()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from minikws._typing import Samples
 from minikws.audio import FULL_SCALE
-from minikws.cli.output import Output
+from minikws.cli.output import Output, draw_over
 from minikws.streaming.follower import Follower
 from minikws.streaming.live import Step
 
@@ -21,7 +19,6 @@ EVERY_S = 0.1  # between two drawings
 WIDTH = 20  # of the bar
 FLOOR_DB = -60  # where the bar begins; 0 dB is as loud as 16 bits can be
 MOST_LABELS = 6  # more have no place: the highest are shown
-ERASE = "\r\x1b[K"
 
 
 class Meter(Follower):
@@ -58,22 +55,16 @@ class Meter(Follower):
     def erase(self) -> None:
         """Take the line away until it is drawn again."""
         if self._is_shown:
-            _write(ERASE)
+            draw_over()
         self._is_shown = False
 
     def _draw(self) -> None:
         level = level_text(self._squares, self._n, self._peak)
         line = f"{level}  {self._scores}"[: shutil.get_terminal_size().columns - 1]
-        _write(ERASE + line)
+        draw_over(line)
         self._is_shown = True
         self._drawn_at = time.monotonic()
         self._squares, self._n, self._peak = 0.0, 0, 0
-
-
-def _write(text: str) -> None:
-    with suppress(OSError):  # a terminal may close, and the diary goes on
-        sys.stderr.write(text)
-        sys.stderr.flush()
 
 
 class MeterOutput(Output):

@@ -9,6 +9,8 @@ from typing import Any
 
 from minikws.errors import RunError
 
+ERASE = "\r\x1b[K"  # the terminal's line
+
 
 class AnswerLost(RunError):
     """The answer cannot be written to where stdout leads."""
@@ -57,9 +59,14 @@ def _print_answer(text: str) -> None:
         ) from error
 
 
-def _print_message(text: str) -> None:
+def _print_message(text: str, end: str = "\n") -> None:
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def draw_over(text: str = "") -> None:
+    """Write over the terminal's line, or take it away; where that fails nobody is told."""
+    _print_message(ERASE + text, end="")
 
 
 class Recorded(Output):

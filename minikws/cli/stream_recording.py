@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from minikws.cli.listen import clock
 from minikws.cli.main import UsageError
-from minikws.cli.output import Output
+from minikws.cli.output import Output, draw_over
 from minikws.cli.stream_options import add_stream_options, open_stream_model
 from minikws.cli.stream_synth import beside
 
@@ -119,9 +119,9 @@ def watched(source: Source, out: Output) -> Iterator[Samples]:
         yield block
         n_samples += len(block)
         if shown:
-            print(f"\r{_length(n_samples, source)} of {total}\033[K", end="", file=sys.stderr)
+            draw_over(f"{_length(n_samples, source)} of {total}")
     if shown:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+        draw_over()
 
 
 def _length(n_samples: int, source: Source) -> str:

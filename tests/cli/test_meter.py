@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from minikws.cli import meter as module
-from minikws.cli.meter import ERASE, Meter, MeterOutput, level_text
-from minikws.cli.output import Output
+from minikws.cli.meter import Meter, MeterOutput, level_text
+from minikws.cli.output import ERASE, Output
 from minikws.streaming.live import Step, Window
 from minikws.streaming.recognize import Result
 

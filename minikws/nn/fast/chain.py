@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from minikws._jit import Part, kernel, matmul, prange
-from minikws._typing import Float, Float64
+from minikws._typing import Float, Float64, Int64
 from minikws.nn.fast import depthwise
 from minikws.nn.fast import norm as fast_norm
 
@@ -215,7 +215,7 @@ def _(dn, v, back, u, norm, low, high, w):  # type: ignore[no-untyped-def]
 
 
 @Part
-def lay_out(w, dt, df, line, n_positions):  # type: ignore[no-untyped-def]
+def lay_out(w: Float, dt: int, df: int, line: int, n_positions: int) -> tuple[Float, Int64]:
     """Return each tap of w (kt, kf, C) again for every position of a run, and where it begins."""
     kt, kf, n_channels = w.shape
     taps = np.empty((kt * kf, n_positions * n_channels), w.dtype)
